@@ -210,8 +210,8 @@ fn downloaded_file(folder: &Path, prefix: &str) -> Result<PathBuf> {
     let entries = fs::read_dir(folder).on_path("list", folder)?;
     for entry in entries {
         let path = entry.on_path("list", folder)?.path();
-        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        if name.starts_with(prefix) && name.ends_with(".whl") {
+        let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+        if stem.starts_with(prefix) && path.extension() == Some(OsStr::new("whl")) {
             return Ok(path);
         }
     }

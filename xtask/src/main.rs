@@ -1,5 +1,9 @@
 //! `cargo xtask`: fetches libtorch, then builds, runs and tests.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that talks to the person at the terminal")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that talks to the person at the terminal"
+)]
 
 mod failure;
 mod libtorch;

@@ -21,7 +21,7 @@ pub(crate) fn check(file: &Path, wheel: &Wheel) -> Result<()> {
         }
         hasher.update(&block[..n]);
     }
-    let found = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let found = format!("{:x}", hasher.finalize());
     if found == wheel.sha256 {
         return Ok(());
     }

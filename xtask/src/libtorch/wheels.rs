@@ -80,14 +80,8 @@ const LINUX_ARM_TORCH: &[(&str, &str)] = &[
 ];
 const CUDART: &[(&str, &str)] = &[("nvidia/cu13/lib/libcudart.so.13", "lib/libcudart.so.13")];
 const CUPTI: &[(&str, &str)] = &[("nvidia/cu13/lib/libcupti.so.13", "lib/libcupti.so.13")];
-const LINUX_LIBRARIES: &[&str] = &[
-    "libtorch.so",
-    "libtorch_cpu.so",
-    "libc10.so",
-    "libgomp.so.1",
-    "libcudart.so.13",
-    "libcupti.so.13",
-];
+const LINUX_LIBRARIES: &[&str] =
+    &["libtorch.so", "libtorch_cpu.so", "libc10.so", "libgomp.so.1", "libcudart.so.13", "libcupti.so.13"];
 
 static LINUX_X86_64: Platform = Platform {
     name: "linux-x86_64",
