@@ -1,1 +1,33 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+mod batch;
+mod batches;
+mod buffer;
+mod dataset;
+mod error;
+mod field;
+mod fingerprint;
+pub mod math;
+mod plan;
+mod random;
+mod sampler;
+mod sequence;
+mod slot;
+mod slots;
+mod sync;
+
+pub use batch::{Array, Batch, FieldError, LeftOut, SampleId};
+pub use batches::{BatchOptions, Batches};
+pub use buffer::{ALIGNMENT, Block, Element, Heap, Memory, Pool, bytes_of};
+pub use dataset::{Context, Dataset, Stages};
+pub use error::{BoxError, Fault, LoadError, Place, SampleError, chain, fault_of_io};
+pub use field::{DType, Field};
+pub use fingerprint::Fingerprint;
+pub use plan::{LastBatch, Plan, PlanError, Rank, Uneven};
+pub use random::{Name, Stream};
+pub use sampler::{
+    Balanced, Coverage, Order, Permutation, Sampler, SamplerError, Sequential, Shuffled, Weighted, Windowed,
+};
+pub use sequence::Sequence;
+pub use slot::{Layout, Slot};
+pub use slots::{OnError, Slots};

@@ -1,0 +1,150 @@
+//! `model:` which network is trained.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// `model:` the network; one key names it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Model {
+    /// A variational autoencoder.
+    Vae(Vae),
+}
+
+/// `model.vae:` a variational autoencoder of images. Either `hidden` or `channels` is given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Vae {
+    /// Widths of the fully connected layers of the encoder; the decoder has them in reverse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Vec<usize>>,
+    /// Channels of the convolutional layers of the encoder, each halving the image; the decoder has them in reverse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Vec<usize>>,
+    /// Dimensions of the latent space.
+    pub latent: usize,
+    /// The distribution of a pixel given the latent code.
+    #[serde(default)]
+    pub likelihood: Likelihood,
+    /// The weight of the KL term, constant or over the steps.
+    #[serde(default)]
+    pub beta: Beta,
+    /// The KL of each latent dimension below which it is not pushed further down, in nats (batch mean).
+    #[serde(default)]
+    pub free_bits: f64,
+    /// The nonlinearity between layers.
+    #[serde(default)]
+    pub activation: Activation,
+    /// The fraction of activations dropped between layers, in training.
+    #[serde(default)]
+    pub dropout: f64,
+}
+
+/// `model.vae.likelihood:` the distribution of a pixel given the latent code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Likelihood {
+    /// Pixels in 0 to 1 are probabilities (binary cross-entropy).
+    #[default]
+    Bernoulli,
+    /// Pixels are normal around the reconstruction; written `gaussian` (sigma 1) or `gaussian: { sigma: ... }`.
+    Gaussian {
+        /// The standard deviation.
+        sigma: Sigma,
+    },
+}
+
+/// `sigma:` a number, or `learned` (one value for all pixels, trained with the weights).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Sigma {
+    /// A fixed standard deviation.
+    Fixed(f64),
+    /// Trained with the weights.
+    Learned(Learned),
+}
+
+/// The word `learned`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Learned {
+    /// The word itself.
+    Learned,
+}
+
+/// `model.vae.beta:` the weight of the KL term: a number, or one of `linear`, `sigmoid`, `cyclical`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Beta {
+    /// The same at every step.
+    Constant(f64),
+    /// A function of the step.
+    Schedule(BetaSchedule),
+}
+
+impl Default for Beta {
+    fn default() -> Self {
+        Self::Constant(1.0)
+    }
+}
+
+/// How beta changes with the step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum BetaSchedule {
+    /// From `from` to `to` in a straight line over `steps` steps, then `to`.
+    Linear {
+        /// At step 0.
+        #[serde(default)]
+        from: f64,
+        /// At the end.
+        to: f64,
+        /// How many steps.
+        steps: u64,
+    },
+    /// From 0 to `to` along a logistic curve: `to / (1 + exp(-steepness (step / steps - 1/2)))`.
+    Sigmoid {
+        /// The limit.
+        to: f64,
+        /// The step at which it is half of `to` is half of this.
+        steps: u64,
+        /// How steep the curve is (10 by default).
+        #[serde(default = "ten")]
+        steepness: f64,
+    },
+    /// Cycles of `period` steps: a straight line from 0 to `to` over the part `ramp` of the cycle, then `to` (Fu 2019).
+    Cyclical {
+        /// The plateau.
+        to: f64,
+        /// The steps of one cycle.
+        period: u64,
+        /// Which part of a cycle rises (0.5 by default).
+        #[serde(default = "half")]
+        ramp: f64,
+    },
+}
+
+fn ten() -> f64 {
+    10.0
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+/// A nonlinearity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// max(0, x).
+    #[default]
+    Relu,
+    /// x sigmoid(x).
+    Silu,
+    /// x Phi(x).
+    Gelu,
+    /// x, or 0.01 x below 0.
+    LeakyRelu,
+    /// The hyperbolic tangent.
+    Tanh,
+}

@@ -1,0 +1,241 @@
+//! Memory of batches: 64-byte aligned blocks, reused through a pool.
+#![expect(unsafe_code, reason = "owns raw memory that tensors and worker threads share; tested under Miri")]
+
+use std::alloc::Layout as AllocLayout;
+use std::fmt;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::BoxError;
+use crate::field::DType;
+
+/// The alignment of every array of a batch, in bytes.
+pub const ALIGNMENT: usize = 64;
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A type that an array of a batch can hold: plain numbers, for which every pattern of bits is a value.
+pub trait Element: sealed::Sealed + Copy + Default + PartialEq + fmt::Debug + Send + Sync + 'static {
+    /// The name of this type.
+    const DTYPE: DType;
+}
+
+macro_rules! elements {
+    ($($type:ty => $dtype:ident),*) => {$(
+        impl sealed::Sealed for $type {}
+        impl Element for $type {
+            const DTYPE: DType = DType::$dtype;
+        }
+    )*};
+}
+elements!(u8 => U8, i16 => I16, i32 => I32, i64 => I64, f32 => F32, f64 => F64);
+
+/// Returns the bytes of a slice of numbers, as they stand in memory.
+pub fn bytes_of<T: Element>(values: &[T]) -> &[u8] {
+    // SAFETY: every Element is a plain number without padding, and u8 has no alignment.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
+/// Where blocks come from. Implement it to supply pinned or shared memory.
+///
+/// # Safety
+/// `allocate(bytes)` returns a block of at least `bytes` initialised bytes, aligned to [`ALIGNMENT`], used by no one
+/// else until it is given to `release` with the same length.
+pub unsafe trait Memory: fmt::Debug + Send + Sync {
+    /// Allocates a block.
+    ///
+    /// # Errors
+    /// Says why there is no such block.
+    fn allocate(&self, bytes: usize) -> Result<NonNull<u8>, BoxError>;
+
+    /// Takes a block back.
+    ///
+    /// # Safety
+    /// The block came from `allocate(bytes)` of the same value, is released once, and is not used afterwards.
+    unsafe fn release(&self, block: NonNull<u8>, bytes: usize);
+}
+
+/// Memory of the process's heap, zeroed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heap;
+
+fn heap_layout(bytes: usize) -> Result<AllocLayout, BoxError> {
+    Ok(AllocLayout::from_size_align(bytes.max(1), ALIGNMENT)?)
+}
+
+// SAFETY: the global allocator gives zeroed, aligned blocks that are ours until deallocated with the same layout.
+unsafe impl Memory for Heap {
+    fn allocate(&self, bytes: usize) -> Result<NonNull<u8>, BoxError> {
+        // SAFETY: the layout has a size of at least one byte.
+        let block = unsafe { std::alloc::alloc_zeroed(heap_layout(bytes)?) };
+        NonNull::new(block).ok_or_else(|| "the allocator has no such block".into())
+    }
+
+    unsafe fn release(&self, block: NonNull<u8>, bytes: usize) {
+        let layout = heap_layout(bytes).expect("the block was allocated with this layout");
+        // SAFETY: the caller hands back a block of `allocate`, which used this layout.
+        unsafe { std::alloc::dealloc(block.as_ptr(), layout) };
+    }
+}
+
+/// A store of equally long blocks. A block that is dropped comes back, and the last one back is the first one out,
+/// because its memory is the likeliest to be in the processor's cache.
+#[derive(Clone, Debug)]
+pub struct Pool(Arc<Shelf>);
+
+#[derive(Debug)]
+struct Shelf {
+    memory: Arc<dyn Memory>,
+    bytes: usize,
+    keep: usize,
+    free: Mutex<Vec<Address>>,
+}
+
+#[derive(Debug)]
+struct Address(NonNull<u8>);
+
+// SAFETY: an address on the shelf is owned by the shelf alone.
+unsafe impl Send for Address {}
+
+impl Pool {
+    /// Makes a pool of blocks of `bytes` each, which keeps at most `keep` unused ones. Allocates nothing yet.
+    pub fn new(memory: Arc<dyn Memory>, bytes: usize, keep: usize) -> Self {
+        Self(Arc::new(Shelf { memory, bytes, keep, free: Mutex::new(Vec::with_capacity(keep.min(1024))) }))
+    }
+
+    /// Takes a block: an unused one, else a new one. Its contents are arbitrary.
+    ///
+    /// # Errors
+    /// Gives the allocator's error when there is no memory.
+    pub fn take(&self) -> Result<Block, BoxError> {
+        let recycled = self.0.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let start = match recycled {
+            Some(Address(start)) => start,
+            None => self.0.memory.allocate(self.0.bytes)?,
+        };
+        Ok(Block { start, shelf: Arc::clone(&self.0) })
+    }
+
+    /// Returns the bytes of one block.
+    pub fn block_bytes(&self) -> usize {
+        self.0.bytes
+    }
+
+    /// Returns how many unused blocks are kept now.
+    pub fn unused(&self) -> usize {
+        self.0.free.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        for Address(start) in self.free.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // SAFETY: the shelf owns what lies on it, allocated by this memory with this length.
+            unsafe { self.memory.release(start, self.bytes) };
+        }
+    }
+}
+
+/// A block of memory on loan from a [`Pool`]; dropping it gives it back.
+pub struct Block {
+    start: NonNull<u8>,
+    shelf: Arc<Shelf>,
+}
+
+// SAFETY: a block owns its bytes; shared references only read them.
+unsafe impl Send for Block {}
+// SAFETY: as above.
+unsafe impl Sync for Block {}
+
+impl Block {
+    /// Returns a block of its own, of `bytes` zeros from the heap.
+    pub(crate) fn zeroed(bytes: usize) -> Result<Self, BoxError> {
+        Pool::new(Arc::new(Heap), bytes, 0).take()
+    }
+
+    /// Returns the length.
+    pub fn len(&self) -> usize {
+        self.shelf.bytes
+    }
+
+    /// Returns whether the length is 0.
+    pub fn is_empty(&self) -> bool {
+        self.shelf.bytes == 0
+    }
+
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    /// Returns the elements of the bytes `offset..offset + count * size`.
+    pub(crate) fn elements<T: Element>(&self, offset: usize, count: usize) -> &[T] {
+        self.check::<T>(offset, count);
+        // SAFETY: the range lies in the block and is aligned (checked); the bytes are initialised, and every pattern
+        // is a value of T; `&self` rules out writers.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(offset).cast(), count) }
+    }
+
+    /// Returns the elements of the bytes `offset..offset + count * size`, to write.
+    pub(crate) fn elements_mut<T: Element>(&mut self, offset: usize, count: usize) -> &mut [T] {
+        self.check::<T>(offset, count);
+        // SAFETY: as in `elements`, and `&mut self` rules out everyone else.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(offset).cast(), count) }
+    }
+
+    fn check<T: Element>(&self, offset: usize, count: usize) {
+        let bytes = count.checked_mul(size_of::<T>()).and_then(|bytes| bytes.checked_add(offset));
+        assert!(bytes.is_some_and(|end| end <= self.len()), "the range lies outside the block");
+        assert!(offset.is_multiple_of(align_of::<T>()), "the offset is not aligned");
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let mut free = self.shelf.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() < self.shelf.keep {
+            free.push(Address(self.start));
+        } else {
+            drop(free);
+            // SAFETY: the block owns these bytes, allocated by this memory with this length, and is gone now.
+            unsafe { self.shelf.memory.release(self.start, self.shelf.bytes) };
+        }
+    }
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Block({} bytes)", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_comes_back_to_its_pool_and_is_used_again() {
+        let pool = Pool::new(Arc::new(Heap), 1000, 2);
+        let mut first = pool.take().unwrap();
+        first.elements_mut::<f32>(64, 10).fill(1.5);
+        let address = first.start();
+        assert_eq!(address.as_ptr() as usize % ALIGNMENT, 0);
+        drop(first);
+        assert_eq!(pool.unused(), 1);
+        let again = pool.take().unwrap();
+        assert_eq!(again.start(), address);
+        assert_eq!(again.elements::<f32>(64, 10), [1.5; 10]);
+        let others: Vec<_> = (0..3).map(|_| pool.take().unwrap()).collect();
+        drop(others);
+        assert_eq!(pool.unused(), 2, "no more than `keep` are kept");
+        drop(pool);
+        drop(again);
+    }
+
+    #[test]
+    #[should_panic(expected = "outside the block")]
+    fn a_range_beyond_the_block_is_refused() {
+        Block::zeroed(16).unwrap().elements::<f64>(8, 2);
+    }
+}
