@@ -1,6 +1,8 @@
 //! Provides libtorch: the user's own, or a CPU folder in the user's cache, made from pinned Python wheels.
 
 mod link;
+#[cfg(test)]
+mod tests;
 mod unpack;
 mod wheels;
 

@@ -75,16 +75,13 @@ pub(crate) fn cxx(cxx: Option<&OsStr>, search: &OsStr) -> Result<Option<OsString
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
+    use crate::testing::program;
 
     /// A folder that stands for PATH, holding scripts with the given bodies.
     fn path_with(programs: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for (name, body) in programs {
-            let file = folder.path().join(name);
-            fs::write(&file, format!("#!/bin/sh\n{body}\n")).unwrap();
-            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+            program(&folder.path().join(name), body);
         }
         folder
     }
