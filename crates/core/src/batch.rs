@@ -179,6 +179,11 @@ impl Batch {
             .expect("the shape has as many elements as the array"))
     }
 
+    /// Returns the bytes of the whole block.
+    pub(crate) fn block_bytes(&self) -> u64 {
+        self.block.len() as u64
+    }
+
     /// Returns the bytes of field number `field`, as they stand in memory.
     ///
     /// # Panics

@@ -7,6 +7,7 @@ mod dataset;
 mod error;
 mod field;
 mod fingerprint;
+mod loader;
 pub mod math;
 mod plan;
 mod random;
@@ -14,7 +15,11 @@ mod sampler;
 mod sequence;
 mod slot;
 mod slots;
+mod state;
 mod sync;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod verify;
 
 pub use batch::{Array, Batch, FieldError, LeftOut, SampleId};
 pub use batches::{BatchOptions, Batches};
@@ -23,6 +28,7 @@ pub use dataset::{Context, Dataset, Stages};
 pub use error::{BoxError, Fault, LoadError, Place, SampleError, chain, fault_of_io};
 pub use field::{DType, Field};
 pub use fingerprint::Fingerprint;
+pub use loader::{Epoch, Loader, LoaderOptions, Statistics};
 pub use plan::{LastBatch, Plan, PlanError, Rank, Uneven};
 pub use random::{Name, Stream};
 pub use sampler::{
@@ -31,3 +37,5 @@ pub use sampler::{
 pub use sequence::Sequence;
 pub use slot::{Layout, Slot};
 pub use slots::{OnError, Slots};
+pub use state::{LoaderState, ResumeError};
+pub use verify::{Verified, VerifyError, verify};

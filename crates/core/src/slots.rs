@@ -112,8 +112,8 @@ impl Filling {
         &self.rows
     }
 
-    pub(crate) fn sample(&self, row: usize) -> &SampleId {
-        &self.samples[row]
+    pub(crate) fn place(&self) -> Place {
+        self.place
     }
 
     fn marks(&self) -> std::sync::MutexGuard<'_, Marks> {
