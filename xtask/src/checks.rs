@@ -32,7 +32,18 @@ pub(crate) fn run(environment: &Environment, extent: Extent) -> Result<()> {
     if ready.is_some() {
         eprintln!("set-up took {:.1} s", started.elapsed().as_secs_f64());
     }
+    seed_locks(&environment.root)?;
     steps::run_all(steps(environment, ready.as_ref())?)
+}
+
+/// Gives the packages outside the workspace its `Cargo.lock`, so that they build on the same versions.
+fn seed_locks(root: &Path) -> Result<()> {
+    let lock = root.join("Cargo.lock");
+    for package in standalone(root)? {
+        let copy = root.join("tests/standalone").join(package).join("Cargo.lock");
+        fs::copy(&lock, &copy).on_path("write", &copy)?;
+    }
+    Ok(())
 }
 
 /// The checks in order; those that need libtorch only where it is ready.
