@@ -1,7 +1,10 @@
 // What the bindings lack. Every function returns null, or a message that the caller frees: no exception leaves.
 
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/Version.h>
+#include <ATen/ops/_fused_adam.h>
+#include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/Event.h>
@@ -12,6 +15,7 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <vector>
 
 namespace {
 
@@ -87,6 +91,28 @@ char *bw_event_wait(const c10::Event *event) {
 
 void bw_event_free(c10::Event *event) {
   bw_free(protect([&] { delete event; }));
+}
+
+// One step of Adam over all parameters, in one pass over memory. `decoupled`: the weight decay of AdamW.
+char *bw_fused_adam(at::Tensor *const *parameters, at::Tensor *const *gradients, at::Tensor *const *means,
+                    at::Tensor *const *squares, size_t n, const at::Tensor *step, double lr, double beta1, double beta2,
+                    double weight_decay, double eps, bool decoupled) {
+  return protect([&] {
+    const auto list = [n](at::Tensor *const *tensors) {
+      std::vector<at::Tensor> list;
+      list.reserve(n);
+      for (size_t i = 0; i < n; ++i) list.push_back(*tensors[i]);
+      return list;
+    };
+    const auto p = list(parameters), g = list(gradients), m = list(means), v = list(squares);
+    const std::vector<at::Tensor> steps(n, *step);
+    const at::NoGradGuard guard;
+    if (decoupled) {
+      at::_fused_adamw_(p, g, m, v, {}, steps, lr, beta1, beta2, weight_decay, eps, false, false);
+    } else {
+      at::_fused_adam_(p, g, m, v, {}, steps, lr, beta1, beta2, weight_decay, eps, false, false);
+    }
+  });
 }
 
 const char *bw_version() { return TORCH_VERSION; }

@@ -70,6 +70,14 @@ pub enum Error {
         /// How many CUDA devices there are.
         found: usize,
     },
+    /// Tensors that a fused step of an optimizer takes together do not fit together.
+    #[error(
+        "a fused step of Adam needs equally long lists of contiguous float tensors of one shape and device; parameter {parameter} has not"
+    )]
+    Adam {
+        /// The first parameter that does not fit.
+        parameter: usize,
+    },
     /// libtorch has thrown an exception.
     #[error("libtorch could not {tried}: {message}")]
     Libtorch {

@@ -36,6 +36,20 @@ unsafe extern "C" {
     fn bw_event_query(event: *const RawEvent, done: *mut bool) -> *mut c_char;
     fn bw_event_wait(event: *const RawEvent) -> *mut c_char;
     fn bw_event_free(event: *mut RawEvent);
+    fn bw_fused_adam(
+        parameters: *const *mut C_tensor,
+        gradients: *const *mut C_tensor,
+        means: *const *mut C_tensor,
+        squares: *const *mut C_tensor,
+        n: usize,
+        step: *const C_tensor,
+        lr: f64,
+        beta1: f64,
+        beta2: f64,
+        weight_decay: f64,
+        eps: f64,
+        decoupled: bool,
+    ) -> *mut c_char;
     fn bw_version() -> *const c_char;
     fn bw_cpu_capability(out: *mut *mut c_char) -> *mut c_char;
 }
@@ -183,6 +197,36 @@ pub(crate) fn copy_start(source: &Tensor, device: c_int) -> Result<(Tensor, Even
     let event = NonNull::new(done).expect("the shim sets the event where it returns no message");
     // SAFETY: without a message `out` is a new tensor that nobody else frees.
     Ok((unsafe { Tensor::from_ptr(out) }, Event(event)))
+}
+
+/// One step of Adam. The lists are equally long, and tensor by tensor of one shape, kind, layout and device; checked by the caller.
+pub(crate) fn fused_adam(
+    lists: [&[Tensor]; 4],
+    step: &Tensor,
+    settings: &crate::AdamSettings,
+    decoupled: bool,
+) -> Result<(), Error> {
+    let [parameters, gradients, means, squares] =
+        lists.map(|list| list.iter().map(|tensor| tensor.as_ptr().cast_mut()).collect::<Vec<_>>());
+    let crate::AdamSettings { lr, betas: [beta1, beta2], eps, weight_decay } = *settings;
+    // SAFETY: every tensor is alive during the call, and the lists have the length that is passed with them.
+    let message = unsafe {
+        bw_fused_adam(
+            parameters.as_ptr(),
+            gradients.as_ptr(),
+            means.as_ptr(),
+            squares.as_ptr(),
+            parameters.len(),
+            step.as_ptr(),
+            lr,
+            beta1,
+            beta2,
+            weight_decay,
+            eps,
+            decoupled,
+        )
+    };
+    check("make a step of Adam", message)
 }
 
 /// The version of libtorch.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod adam;
 mod error;
 mod facts;
 mod ffi;
@@ -7,6 +8,7 @@ mod owner;
 mod pinned;
 mod transfers;
 
+pub use adam::{AdamSettings, WeightDecay, fused_adam};
 pub use error::Error;
 pub use facts::{Facts, facts, set_threads};
 pub use owner::tensor_from_owner;

@@ -1,0 +1,63 @@
+//! Bounds on the gradient, computed on the device without waiting for it.
+
+use batchwright_config::ClipGradient;
+use tch::{TchError, Tensor};
+
+/// Bounds the gradients in place. By norm it also returns the norm before that, as a scalar tensor.
+///
+/// As `PyTorch`'s `clip_grad_norm_` and `clip_grad_value_`: the norm of the norms of all tensors, a factor `bound / (norm + 1e-6)`, at most 1.
+pub(crate) fn clip(gradients: &mut [Tensor], bound: ClipGradient) -> Result<Option<Tensor>, TchError> {
+    match bound {
+        ClipGradient::Value(bound) => {
+            for gradient in gradients.iter_mut().filter(|gradient| gradient.defined()) {
+                let _ = gradient.f_clamp_(-bound, bound)?;
+            }
+            Ok(None)
+        }
+        ClipGradient::Norm(bound) => {
+            let norms: Vec<Tensor> = gradients
+                .iter()
+                .filter(|gradient| gradient.defined())
+                .map(Tensor::f_norm)
+                .collect::<Result<_, _>>()?;
+            if norms.is_empty() {
+                return Ok(None);
+            }
+            let norm = Tensor::f_stack(&norms, 0)?.f_norm()?;
+            let factor = norm.f_add_scalar(1e-6)?.f_reciprocal()?.f_mul_scalar(bound)?.f_clamp_max(1.0)?;
+            for gradient in gradients.iter_mut().filter(|gradient| gradient.defined()) {
+                let _ = gradient.f_mul_(&factor)?;
+            }
+            Ok(Some(norm))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gradients() -> Vec<Tensor> {
+        vec![Tensor::from_slice(&[3.0_f32, 0.0]), Tensor::new(), Tensor::from_slice(&[-4.0_f32])]
+    }
+
+    #[test]
+    fn the_norm_of_all_gradients_together_is_bounded() {
+        let mut clipped = gradients();
+        let norm = clip(&mut clipped, ClipGradient::Norm(2.5)).unwrap().unwrap();
+        assert_eq!(norm.double_value(&[]), 5.0);
+        assert!((clipped[0].double_value(&[0]) - 1.5).abs() < 1e-6);
+        assert!((clipped[2].double_value(&[0]) + 2.0).abs() < 1e-6);
+        let mut small = gradients();
+        clip(&mut small, ClipGradient::Norm(5.1)).unwrap();
+        assert_eq!(small[0].double_value(&[0]), 3.0, "below the bound nothing changes");
+    }
+
+    #[test]
+    fn each_element_is_bounded() {
+        let mut clipped = gradients();
+        assert!(clip(&mut clipped, ClipGradient::Value(1.0)).unwrap().is_none());
+        assert_eq!(clipped[0].double_value(&[0]), 1.0);
+        assert_eq!(clipped[2].double_value(&[0]), -1.0);
+    }
+}

@@ -1,0 +1,122 @@
+//! Figures over every sample of a set, each exactly once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use batchwright_core::{Batch, BoxError, Fingerprint, Loader, LoaderOptions, Sequence, Slots, Stream};
+use serde::Serialize;
+use tch::{Device, Kind, Tensor};
+
+use crate::error::{Doing, Error};
+use crate::task::{Step, Task, Totals};
+use crate::tensors::Feeder;
+use crate::window::Window;
+
+/// The means of a task's figures over all samples of a set.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// The name of the set, as in `val` or `test`.
+    pub name: String,
+    /// How many samples there were.
+    pub samples: u64,
+    /// The figures, named with the set's name in front: `test_elbo`.
+    pub metrics: Vec<(String, f64)>,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+impl Evaluation {
+    /// Returns the figure of a name, with or without the set's name in front.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        let full = format!("{}_{name}", self.name);
+        self.metrics.iter().find(|(known, _)| known == name || *known == full).map(|(_, value)| *value)
+    }
+}
+
+/// A sequence that several loaders read, one after the other, always its epoch 0.
+#[derive(Clone)]
+pub(crate) struct Shared(pub(crate) Arc<dyn Sequence>);
+
+impl Sequence for Shared {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn get(&self, epoch: u64, index: usize) -> Result<Batch, BoxError> {
+        self.0.get(epoch, index)
+    }
+    fn fingerprint(&self) -> Fingerprint {
+        self.0.fingerprint()
+    }
+    fn seed(&self) -> Option<u64> {
+        self.0.seed()
+    }
+    fn slots(&self) -> Option<&dyn Slots> {
+        self.0.slots()
+    }
+}
+
+/// Goes once through epoch 0 of a sequence. Draws depend on the seed, the set's name and the batch alone, so that evaluations at different steps
+/// compare.
+pub(crate) fn evaluate(
+    task: &dyn Task,
+    sequence: Shared,
+    name: &str,
+    at: (u64, u64),
+    seed: u64,
+    feeder: &mut Feeder,
+    options: &LoaderOptions,
+) -> Result<Evaluation, Error> {
+    if sequence.is_empty() {
+        return Err(Error::Empty { name: name.to_owned() });
+    }
+    let _guard = tch::no_grad_guard();
+    let (step, epoch) = at;
+    let stream_name = format!("train/evaluate/{name}");
+    let doing = "add up an evaluation";
+    let mut loader = Loader::new(sequence, LoaderOptions { epochs: Some(1), ..options.clone() });
+    let mut window = Window::default();
+    let mut sums: BTreeMap<&'static str, Tensor> = BTreeMap::new();
+    let mut samples = 0;
+    while let Some(batch) = loader.next_batch() {
+        let batch = batch.map_err(|source| Error::Load { name: name.to_owned(), source })?;
+        if batch.is_empty() {
+            continue;
+        }
+        let index = batch.index as u64;
+        let batch = feeder.feed(batch)?;
+        tch::manual_seed(Stream::new(seed, 0, index, stream_name.as_str()).bits64() as i64);
+        let losses = task
+            .validate(&batch, Step { step, epoch, training: false })
+            .map_err(|source| Error::Task { doing: "validate a batch", step, source })?;
+        window.add(&losses, &[], batch.len()).doing(doing)?;
+        for (name, sum) in losses.sums {
+            let sum = sum.f_to_kind(Kind::Double).doing(doing)?;
+            match sums.get_mut(name) {
+                Some(total) => {
+                    let _ = total.f_add_(&sum).doing(doing)?;
+                }
+                None => {
+                    sums.insert(name, sum.f_detach_copy().doing(doing)?);
+                }
+            }
+        }
+        samples += batch.len() as u64;
+    }
+    if samples == 0 {
+        return Err(Error::Empty { name: name.to_owned() });
+    }
+    let means = window.take().doing("fetch an evaluation")?;
+    for sum in sums.values_mut() {
+        *sum = sum.f_to_device(Device::Cpu).doing("fetch an evaluation")?;
+    }
+    let totals = Totals { samples, sums, metrics: means.iter().cloned().collect() };
+    let conclusion = task.conclude(&totals);
+    let further = conclusion.metrics.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let metrics = means.into_iter().chain(further).map(|(metric, value)| (format!("{name}_{metric}"), value));
+    Ok(Evaluation {
+        name: name.to_owned(),
+        samples,
+        metrics: metrics.collect(),
+        warnings: conclusion.warnings,
+    })
+}

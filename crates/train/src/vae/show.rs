@@ -1,0 +1,96 @@
+//! Pictures of what an autoencoder has learned.
+
+use batchwright_core::BoxError;
+use ndarray::ArrayD;
+use tch::{Kind, Tensor};
+
+use super::Vae;
+use crate::pictures::{Picture, Pictures};
+use crate::task::Step;
+use crate::tensors::TensorBatch;
+
+/// Images that are reconstructed, in columns.
+const COLUMNS: i64 = 10;
+/// Codes drawn from the prior.
+const SAMPLES: i64 = 100;
+/// Latent dimensions that are walked along, at most.
+const DIMENSIONS: i64 = 10;
+/// Places along each.
+const PLACES: i64 = 11;
+/// How far from 0 the walk goes, in standard deviations of the prior.
+const REACH: f64 = 3.0;
+
+/// Gives out reconstructions, samples and a traversal of the latent space.
+pub(super) fn show(
+    vae: &Vae,
+    batch: &TensorBatch,
+    step: Step,
+    to: &mut dyn Pictures,
+) -> Result<(), BoxError> {
+    let images = vae.images(batch)?;
+    let n = images.size()[0];
+    if n == 0 {
+        return Ok(());
+    }
+    let shown = n.min(4 * COLUMNS);
+    let images = images.f_narrow(0, 0, shown)?;
+    let (means, log_variances) = vae.encode(&images)?;
+    let reconstructions = vae.decode(&means)?;
+    // Rows in turn: originals, and below them their reconstructions.
+    let mut rows = Vec::new();
+    let mut start = 0;
+    while start < shown {
+        let length = COLUMNS.min(shown - start);
+        rows.push(images.f_narrow(0, start, length)?);
+        rows.push(reconstructions.f_narrow(0, start, length)?);
+        start += length;
+    }
+    let columns = COLUMNS.min(shown);
+    let samples = &batch.samples[..batch.samples.len().min(shown as usize)];
+    let mut give = |name, tensor: &Tensor, columns: i64, samples| -> Result<(), BoxError> {
+        let array = array(tensor)?;
+        to.picture(&Picture {
+            name,
+            step: step.step,
+            epoch: step.epoch,
+            array,
+            columns: columns as usize,
+            samples,
+        })
+    };
+    if shown % columns == 0 {
+        give("reconstructions", &Tensor::f_cat(&rows, 0)?, columns, samples)?;
+    } else {
+        // The last pair of rows is short: leave it out, for the rows below would shift.
+        let whole = rows.len() - 2;
+        give("reconstructions", &Tensor::f_cat(&rows[..whole], 0)?, columns, samples)?;
+    }
+    let options = (Kind::Float, means.device());
+    let drawn = vae.decode(&Tensor::f_randn([SAMPLES, vae.latent()], options)?)?;
+    give("samples", &drawn, COLUMNS, &[])?;
+
+    // The dimensions that say most about these images, by their divergence from the prior.
+    let divergence = super::divergence(&means, &log_variances)?.f_mean_dim(0_i64, false, None::<Kind>)?;
+    let count = DIMENSIONS.min(vae.latent());
+    let (_, order) = divergence.f_topk(count, 0, true, true)?;
+    let order = Vec::<i64>::try_from(order.f_to_device(tch::Device::Cpu)?)?;
+    let mut codes = Vec::new();
+    for dimension in order {
+        for place in 0..PLACES {
+            let code = means.f_get(0)?.f_detach_copy()?;
+            let at = REACH * (2.0 * place as f64 / (PLACES - 1) as f64 - 1.0);
+            let _ = code.f_narrow(0, dimension, 1)?.f_fill_(at)?;
+            codes.push(code);
+        }
+    }
+    give("traversal", &vae.decode(&Tensor::f_stack(&codes, 0)?)?, PLACES, &[])
+}
+
+fn array(tensor: &Tensor) -> Result<ArrayD<f32>, BoxError> {
+    let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
+    let tensor = tensor.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
+    let mut values = vec![0.0_f32; tensor.numel()];
+    let n = values.len();
+    tensor.f_copy_data(&mut values, n)?;
+    Ok(ArrayD::from_shape_vec(shape, values)?)
+}
