@@ -69,10 +69,7 @@ impl Conversion {
     #[inline]
     pub(crate) fn bytes(&self, from: &[u8], to: &mut [f32]) {
         if self.standards.is_empty() {
-            match self.split {
-                Some((upper, rest)) => scale_split(self.path, from, to, upper, rest),
-                None => scale_divide(self.path, from, to, self.divisor),
-            }
+            self.scale(from, to);
             return;
         }
         let plane = from.len() / self.standards.len();
@@ -88,10 +85,24 @@ impl Conversion {
     /// Converts one image of floats, [C, H, W].
     pub(crate) fn floats(&self, from: &[f32], to: &mut [f32]) {
         to.copy_from_slice(from);
-        if self.divisor != 1.0 {
-            divide(self.path, to, self.divisor);
-        }
+        self.divide(to);
         self.standardize(to);
+    }
+
+    /// Divides an image of bytes, without mean and standard deviation.
+    #[inline]
+    pub(crate) fn scale(&self, from: &[u8], to: &mut [f32]) {
+        match self.split {
+            Some((upper, rest)) => scale_split(self.path, from, to, upper, rest),
+            None => scale_divide(self.path, from, to, self.divisor),
+        }
+    }
+
+    /// Divides an image of floats, in place.
+    pub(crate) fn divide(&self, image: &mut [f32]) {
+        if self.divisor != 1.0 {
+            divide(self.path, image, self.divisor);
+        }
     }
 
     /// Applies mean and standard deviation to an image of divided values, in place.
@@ -182,11 +193,15 @@ loops! {
     }
 }
 
+/// Of a long image the first lines are asked for; by then the processor sees where it goes.
+#[cfg(target_arch = "x86_64")]
+const MOST_PREFETCHED: usize = 1024;
+
 /// Asks the processor to fetch memory that will be read soon.
 #[inline]
 pub(crate) fn prefetch(memory: &[u8]) {
     #[cfg(target_arch = "x86_64")]
-    for line in memory.chunks(64) {
+    for line in memory[..memory.len().min(MOST_PREFETCHED)].chunks(64) {
         // SAFETY: prefetching is a hint without effect on memory, allowed at any address; SSE belongs to x86-64.
         unsafe {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -142,6 +142,16 @@ pub enum Error {
         /// What is looked for.
         hint: &'static str,
     },
+    /// An image that a statistic needs cannot be read.
+    #[error("cannot read image {index} ({id})")]
+    Image {
+        /// The image.
+        index: usize,
+        /// Its name.
+        id: String,
+        /// What happened.
+        source: BoxError,
+    },
     /// A side of a split has no sample.
     #[error("the {side} side of the split {split} is empty: all {samples} samples are on the other side")]
     EmptySide {

@@ -120,6 +120,15 @@ impl<'a> Bytes<'a> {
     }
 }
 
+/// Plain reading, for parsers that read on their own.
+impl Read for Bytes<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(into)?;
+        self.offset += count as u64;
+        Ok(count)
+    }
+}
+
 /// Returns the last part of a path, which names its samples.
 pub(crate) fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::error::{At, Error};
 use crate::file::{Bytes, file_name};
-use crate::images::{Images, Pixels};
+use crate::images::Images;
 use crate::numbers::{Endian, Number};
 
 /// Axes of an array, and so four bytes each in a header.
@@ -28,15 +28,7 @@ pub fn read_idx(images: &Path, labels: Option<&Path>) -> Result<Images, Error> {
             return Err(Error::malformed(images, At::Byte(3), "3 or 4 axes of images", found));
         }
     };
-    let full_scale = array.number.full_scale();
-    let pixels = array.number.pixels(array.bytes, Endian::Big);
-    let set = match pixels {
-        Pixels::U8(pixels) => Images::from_u8(shape, pixels),
-        Pixels::F32(pixels) => Images::from_f32(shape, pixels),
-    }
-    .map_err(|error| unusable(images, error))?
-    .with_full_scale(full_scale)
-    .with_name(file_name(images));
+    let set = array.number.images(images, shape, array.bytes, Endian::Big)?.with_name(file_name(images));
     let Some(path) = labels else { return Ok(set) };
     let count = array.shape[0];
     let array = Array::read(path)?;
@@ -57,14 +49,6 @@ pub fn read_idx(images: &Path, labels: Option<&Path>) -> Result<Images, Error> {
         Error::malformed(path, At::Byte(byte), "a label, a whole number", found)
     })?;
     set.with_labels(labels)
-}
-
-/// Says in which file the pixels are that make no set.
-fn unusable(path: &Path, error: Error) -> Error {
-    match error {
-        Error::Choice { expected, found, .. } => Error::malformed(path, At::File, expected, found),
-        other => other,
-    }
 }
 
 struct Array {
@@ -128,6 +112,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::images::Pixels;
     use crate::source::ImageSource;
 
     fn idx(kind: u8, shape: &[u32], data: &[u8]) -> Vec<u8> {

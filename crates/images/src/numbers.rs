@@ -1,6 +1,9 @@
 //! Numbers as files store them, and what they become.
 
-use crate::images::Pixels;
+use std::path::Path;
+
+use crate::error::{At, Error};
+use crate::images::{Images, Pixels};
 
 /// The type of stored numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,24 @@ pub(crate) enum Number {
 pub(crate) enum Endian {
     Little,
     Big,
+}
+
+/// Makes images of pixels of a file, which an error names.
+pub(crate) fn of_pixels(
+    path: &Path,
+    shape: [usize; 3],
+    pixels: Pixels,
+    full_scale: f32,
+) -> Result<Images, Error> {
+    let images = match pixels {
+        Pixels::U8(pixels) => Images::from_u8(shape, pixels),
+        Pixels::F32(pixels) => Images::from_f32(shape, pixels),
+    };
+    let in_file = |error| match error {
+        Error::Choice { expected, found, .. } => Error::malformed(path, At::File, expected, found),
+        other => other,
+    };
+    Ok(images.map_err(in_file)?.with_full_scale(full_scale))
 }
 
 macro_rules! read {
@@ -60,6 +81,17 @@ impl Number {
             | Self::F32
             | Self::F64 => 1.0,
         }
+    }
+
+    /// Makes images of the numbers of a file, [N, C, H, W].
+    pub(crate) fn images(
+        self,
+        path: &Path,
+        shape: [usize; 3],
+        bytes: Vec<u8>,
+        endian: Endian,
+    ) -> Result<Images, Error> {
+        of_pixels(path, shape, self.pixels(bytes, endian), self.full_scale())
     }
 
     /// Returns stored numbers as pixels: bytes stay bytes, anything else becomes `f32`.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::augment::Augment;
 use crate::error::Error;
 
 /// The type of the field `image`.
@@ -71,10 +72,12 @@ pub struct ImageOptions {
     pub dtype: ImageType,
     /// What pixels are divided by; by default their full range.
     pub scale: Scale,
-    /// Mean and standard deviation to bring to 0 and 1; by default none.
+    /// Mean and standard deviation to bring to 0 and 1, see [`MeanStd::of`]; by default none.
     pub normalize: Option<MeanStd>,
     /// Whether there is a field `one_hot`, f32 [classes], 1 at the label and 0 elsewhere; by default not.
     pub one_hot: bool,
     /// The number of classes, where it is not one more than the largest label of the source.
     pub classes: Option<usize>,
+    /// Random changes, for training; by default none.
+    pub augment: Option<Augment>,
 }

@@ -2,6 +2,7 @@
 
 use batchwright_core::{Context, Dataset, Field, Fingerprint, SampleError, Slot};
 
+use crate::augment::Drawn;
 use crate::convert::{Conversion, Standard};
 use crate::error::Error;
 use crate::options::{ImageOptions, ImageType, Scale};
@@ -66,6 +67,11 @@ impl<S: ImageSource> ImageSet<S> {
                 Field::new::<u8>("image", &shape)
             }
         };
+        if let Some(augment) = &options.augment {
+            augment.check()?;
+        }
+        // Bytes are scaled only while they are augmented.
+        let divisor = if options.dtype == ImageType::U8 { source.full_scale() } else { divisor };
         let classes = options.classes.unwrap_or_else(|| source.classes());
         let labelled = !source.is_empty() && source.label(0).is_some();
         let mut fields = vec![image];
@@ -95,6 +101,60 @@ impl<S: ImageSource> ImageSet<S> {
         &self.options
     }
 
+    /// Returns what is drawn to augment the sample of this context, if samples are augmented.
+    pub fn drawn(&self, context: &Context<'_>) -> Option<Drawn> {
+        self.options.augment.as_ref().map(|augment| augment.draw(context))
+    }
+
+    /// Writes the field `image` of a sample that is augmented: warped as stored, divided, made noisy, normalised.
+    fn augmented(&self, pixels: PixelView<'_>, slot: &mut Slot<'_>, context: &Context<'_>) {
+        let Some(augment) = &self.options.augment else { return };
+        let drawn = augment.draw(context);
+        let [_, height, width] = self.source.shape();
+        let draw = |to: &mut [f32]| {
+            match drawn.map(height, width) {
+                Some(map) => {
+                    let (plane, fill) = (height * width, augment.fill * self.conversion.divisor());
+                    let planes = to.chunks_exact_mut(plane);
+                    match pixels {
+                        PixelView::U8(from) => {
+                            let from = from.chunks_exact(plane);
+                            planes.zip(from).for_each(|(to, from)| map.warp(from, width, fill, to));
+                        }
+                        PixelView::F32(from) => {
+                            let from = from.chunks_exact(plane);
+                            planes.zip(from).for_each(|(to, from)| map.warp(from, width, fill, to));
+                        }
+                    }
+                    self.conversion.divide(to);
+                }
+                None => match pixels {
+                    PixelView::U8(from) => self.conversion.scale(from, to),
+                    PixelView::F32(from) => {
+                        to.copy_from_slice(from);
+                        self.conversion.divide(to);
+                    }
+                },
+            }
+            augment.add_noise(&drawn, context, to);
+        };
+        match self.options.dtype {
+            ImageType::F32 => {
+                let to = slot.get::<f32>(0);
+                draw(to);
+                self.conversion.standardize(to);
+            }
+            ImageType::U8 => {
+                let to = slot.get::<u8>(0);
+                let mut floats = vec![0.0; to.len()];
+                draw(&mut floats);
+                for (to, value) in to.iter_mut().zip(floats) {
+                    *to = (value * self.conversion.divisor() + 0.5) as u8;
+                }
+            }
+        }
+    }
+
     /// Returns the number of classes; 0 without labels.
     pub fn classes(&self) -> usize {
         self.classes
@@ -120,9 +180,11 @@ impl<S: ImageSource> Dataset for ImageSet<S> {
     }
 
     #[inline]
-    fn write(&self, index: usize, slot: &mut Slot<'_>, _: &Context<'_>) -> Result<(), SampleError> {
+    fn write(&self, index: usize, slot: &mut Slot<'_>, context: &Context<'_>) -> Result<(), SampleError> {
         let mut scratch = Scratch::default();
-        match (self.source.fetch(index, &mut scratch)?, self.options.dtype) {
+        let pixels = self.source.fetch(index, &mut scratch)?;
+        match (pixels, self.options.dtype) {
+            (pixels, _) if self.options.augment.is_some() => self.augmented(pixels, slot, context),
             (PixelView::U8(pixels), ImageType::F32) => self.conversion.bytes(pixels, slot.get(0)),
             (PixelView::F32(pixels), ImageType::F32) => self.conversion.floats(pixels, slot.get(0)),
             (PixelView::U8(pixels), ImageType::U8) => slot.get::<u8>(0).copy_from_slice(pixels),
@@ -161,6 +223,9 @@ impl<S: ImageSource> Dataset for ImageSet<S> {
             facts = facts
                 .with("mean", format!("{:?}", normalize.mean))
                 .with("std", format!("{:?}", normalize.std));
+        }
+        if let Some(augment) = &self.options.augment {
+            facts = facts.with("augment", format!("{augment:?}"));
         }
         facts
     }

@@ -1,6 +1,9 @@
 //! Where images come from.
 
+use std::sync::Arc;
+
 use batchwright_core::{Fingerprint, SampleError};
+use serde::{Deserialize, Serialize};
 
 /// The stored pixels of one image, [C, H, W].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,7 +15,8 @@ pub enum PixelView<'a> {
 }
 
 /// The type of the stored pixels of a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PixelType {
     /// Bytes.
     U8,
@@ -85,3 +89,52 @@ pub trait ImageSource: Send + Sync {
     /// Returns what the images are, by names, sizes, headers or a digest.
     fn fingerprint(&self) -> Fingerprint;
 }
+
+macro_rules! forward {
+    ($($generics:tt)*) => {
+        impl<$($generics)* {
+            fn len(&self) -> usize {
+                (**self).len()
+            }
+            fn is_empty(&self) -> bool {
+                (**self).is_empty()
+            }
+            fn shape(&self) -> [usize; 3] {
+                (**self).shape()
+            }
+            fn pixel_type(&self) -> PixelType {
+                (**self).pixel_type()
+            }
+            fn full_scale(&self) -> f32 {
+                (**self).full_scale()
+            }
+            fn label(&self, index: usize) -> Option<i64> {
+                (**self).label(index)
+            }
+            fn classes(&self) -> usize {
+                (**self).classes()
+            }
+            fn class_name(&self, class: usize) -> Option<&str> {
+                (**self).class_name(class)
+            }
+            fn id(&self, index: usize) -> String {
+                (**self).id(index)
+            }
+            fn group(&self, index: usize) -> Option<&str> {
+                (**self).group(index)
+            }
+            fn fetch<'a>(&'a self, index: usize, scratch: &'a mut Scratch) -> Result<PixelView<'a>, SampleError> {
+                (**self).fetch(index, scratch)
+            }
+            fn prefetch(&self, index: usize) {
+                (**self).prefetch(index);
+            }
+            fn fingerprint(&self) -> Fingerprint {
+                (**self).fingerprint()
+            }
+        }
+    };
+}
+forward!(S: ImageSource + ?Sized> ImageSource for Box<S>);
+forward!(S: ImageSource + ?Sized> ImageSource for Arc<S>);
+forward!(S: ImageSource + ?Sized> ImageSource for &S);

@@ -1,0 +1,82 @@
+//! Some of the samples of a data set.
+
+use batchwright_core::{Context, Dataset, Field, Fingerprint, SampleError, Slot};
+
+use crate::error::Error;
+
+/// Some samples of a data set, by their indices in it, in the order given: a side of a split.
+///
+/// ```
+/// use batchwright_core::Dataset;
+/// use batchwright_images::{Glyphs, ImageOptions, ImageSet, Split, Subset};
+/// let glyphs = Glyphs { drawings: 50, ..Glyphs::default() }.images()?;
+/// let sides = Split::Fraction { seed: 42, validation: 0.2 }.of(&glyphs)?;
+/// let set = ImageSet::new(glyphs, ImageOptions::default())?;
+/// let training = Subset::new(&set, sides.training)?;
+/// let validation = Subset::new(&set, sides.validation)?;
+/// assert_eq!(training.len() + validation.len(), 500);
+/// # Ok::<(), batchwright_images::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Subset<D> {
+    dataset: D,
+    // Invariant: each lies in the data set.
+    indices: Vec<usize>,
+}
+
+impl<D: Dataset> Subset<D> {
+    /// Chooses samples of `dataset`.
+    ///
+    /// # Errors
+    /// Refuses an index that the data set does not have.
+    pub fn new(dataset: D, indices: Vec<usize>) -> Result<Self, Error> {
+        let len = dataset.len();
+        match indices.iter().find(|&&index| len <= index) {
+            Some(index) => Err(Error::choice("indices", format!("indices below {len}"), index)),
+            None => Ok(Self { dataset, indices }),
+        }
+    }
+
+    /// Returns the data set that this is a part of.
+    pub fn dataset(&self) -> &D {
+        &self.dataset
+    }
+
+    /// Returns the indices in the data set.
+    pub fn indices(&self) -> &[usize] {
+        &self.indices
+    }
+}
+
+impl<D: Dataset> Dataset for Subset<D> {
+    fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    fn fields(&self) -> &[Field] {
+        self.dataset.fields()
+    }
+
+    #[inline]
+    fn write(&self, index: usize, slot: &mut Slot<'_>, context: &Context<'_>) -> Result<(), SampleError> {
+        self.dataset.write(self.indices[index], slot, context)
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.dataset.id(self.indices[index])
+    }
+
+    fn class(&self, index: usize) -> Option<u32> {
+        self.dataset.class(self.indices[index])
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        let bytes = self.indices.iter().map(|&index| (index as u64).to_le_bytes());
+        self.dataset.fingerprint().with_digest("subset", bytes)
+    }
+
+    #[inline]
+    fn prefetch(&self, index: usize) {
+        self.dataset.prefetch(self.indices[index]);
+    }
+}
