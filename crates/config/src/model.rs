@@ -14,14 +14,18 @@ pub enum Model {
 /// `model.vae:` a variational autoencoder of images. Either `hidden` or `channels` is given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["hidden"] }, { "required": ["channels"] }]))]
 pub struct Vae {
     /// Widths of the fully connected layers of the encoder; the decoder has them in reverse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32), inner(range(min = 1, max = 1_000_000)))]
     pub hidden: Option<Vec<usize>>,
     /// Channels of the convolutional layers of the encoder, each halving the image; the decoder has them in reverse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16), inner(range(min = 1, max = 65_536)))]
     pub channels: Option<Vec<usize>>,
     /// Dimensions of the latent space.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub latent: usize,
     /// The distribution of a pixel given the latent code.
     #[serde(default)]
@@ -31,12 +35,14 @@ pub struct Vae {
     pub beta: Beta,
     /// The KL of each latent dimension below which it is not pushed further down, in nats (batch mean).
     #[serde(default)]
+    #[schemars(range(min = 0))]
     pub free_bits: f64,
     /// The nonlinearity between layers.
     #[serde(default)]
     pub activation: Activation,
     /// The fraction of activations dropped between layers, in training.
     #[serde(default)]
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub dropout: f64,
 }
 
@@ -49,7 +55,8 @@ pub enum Likelihood {
     Bernoulli,
     /// Pixels are normal around the reconstruction; written `gaussian` (sigma 1) or `gaussian: { sigma: ... }`.
     Gaussian {
-        /// The standard deviation.
+        /// The standard deviation: a number, or `learned`.
+        #[serde(default)]
         sigma: Sigma,
     },
 }
@@ -59,9 +66,15 @@ pub enum Likelihood {
 #[serde(untagged)]
 pub enum Sigma {
     /// A fixed standard deviation.
-    Fixed(f64),
+    Fixed(#[schemars(extend("exclusiveMinimum" = 0))] f64),
     /// Trained with the weights.
     Learned(Learned),
+}
+
+impl Default for Sigma {
+    fn default() -> Self {
+        Self::Fixed(1.0)
+    }
 }
 
 /// The word `learned`.
@@ -77,7 +90,7 @@ pub enum Learned {
 #[serde(untagged)]
 pub enum Beta {
     /// The same at every step.
-    Constant(f64),
+    Constant(#[schemars(range(min = 0))] f64),
     /// A function of the step.
     Schedule(BetaSchedule),
 }
@@ -96,30 +109,39 @@ pub enum BetaSchedule {
     Linear {
         /// At step 0.
         #[serde(default)]
+        #[schemars(range(min = 0))]
         from: f64,
         /// At the end.
+        #[schemars(range(min = 0))]
         to: f64,
         /// How many steps.
+        #[schemars(range(min = 1))]
         steps: u64,
     },
     /// From 0 to `to` along a logistic curve: `to / (1 + exp(-steepness (step / steps - 1/2)))`.
     Sigmoid {
         /// The limit.
+        #[schemars(range(min = 0))]
         to: f64,
         /// The step at which it is half of `to` is half of this.
+        #[schemars(range(min = 1))]
         steps: u64,
         /// How steep the curve is (10 by default).
         #[serde(default = "ten")]
+        #[schemars(extend("exclusiveMinimum" = 0))]
         steepness: f64,
     },
     /// Cycles of `period` steps: a straight line from 0 to `to` over the part `ramp` of the cycle, then `to` (Fu 2019).
     Cyclical {
         /// The plateau.
+        #[schemars(range(min = 0))]
         to: f64,
         /// The steps of one cycle.
+        #[schemars(range(min = 1))]
         period: u64,
         /// Which part of a cycle rises (0.5 by default).
         #[serde(default = "half")]
+        #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
         ramp: f64,
     },
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Training {
     /// How many times the training set is gone through.
+    #[schemars(range(min = 1))]
     pub epochs: u64,
     /// The optimizer.
     #[serde(default)]
@@ -25,12 +26,14 @@ pub struct Training {
     pub clip_gradient: Option<ClipGradient>,
     /// `auto` (CUDA where there is one), `cpu` or `cuda:N`.
     #[serde(default = "auto")]
+    #[schemars(extend("format" = "device", "pattern" = "^(auto|cpu|cuda(:[0-9]{1,3})?)$"))]
     pub device: String,
     /// Threads that libtorch computes with: `auto` (the cores there are) or a number. Resolved once and kept by a run.
     #[serde(default)]
     pub threads: Threads,
     /// Epochs between two validations.
     #[serde(default = "one")]
+    #[schemars(range(min = 1))]
     pub validate_every: u64,
     /// What is kept of the run.
     #[serde(default)]
@@ -50,7 +53,7 @@ fn one() -> u64 {
 #[serde(untagged)]
 pub enum Threads {
     /// A number of threads.
-    Count(std::num::NonZeroUsize),
+    Count(#[schemars(range(min = 1, max = 4096))] std::num::NonZeroUsize),
     /// The cores there are, less the loader's workers where that leaves at least one.
     Auto(Auto),
 }
@@ -92,12 +95,16 @@ impl Default for Optimizer {
 #[serde(deny_unknown_fields, default)]
 pub struct Adam {
     /// The learning rate.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub lr: f64,
     /// The decay rates of the two moments.
+    #[schemars(extend("items" = { "type": "number", "format": "double", "minimum": 0, "exclusiveMaximum": 1 }))]
     pub betas: [f64; 2],
     /// Added to the denominator.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub eps: f64,
     /// How strongly weights decay.
+    #[schemars(range(min = 0))]
     pub weight_decay: f64,
 }
 
@@ -112,12 +119,15 @@ impl Default for Adam {
 #[serde(deny_unknown_fields, default)]
 pub struct Sgd {
     /// The learning rate.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub lr: f64,
     /// The decay rate of the velocity.
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub momentum: f64,
     /// Whether the gradient is taken ahead, at the place where the velocity leads.
     pub nesterov: bool,
     /// How strongly weights decay.
+    #[schemars(range(min = 0))]
     pub weight_decay: f64,
 }
 
@@ -137,22 +147,27 @@ pub enum Schedule {
     /// Times `factor` every `every` steps.
     Step {
         /// Steps between two drops.
+        #[schemars(range(min = 1))]
         every: u64,
         /// What the rate is multiplied by.
+        #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
         factor: f64,
     },
     /// Down to `end` (a fraction) along half a cosine.
     Cosine {
         /// The fraction at the end of the run.
         #[serde(default)]
+        #[schemars(range(min = 0, max = 1))]
         end: f64,
     },
     /// `end + (1 - end) (1 - step / steps)^power`.
     Polynomial {
         /// The power (0.9 is nnU-Net's).
+        #[schemars(extend("exclusiveMinimum" = 0))]
         power: f64,
         /// The fraction at the end of the run.
         #[serde(default)]
+        #[schemars(range(min = 0, max = 1))]
         end: f64,
     },
 }
@@ -162,9 +177,9 @@ pub enum Schedule {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ClipGradient {
     /// The Euclidean norm of all gradients together.
-    Norm(f64),
+    Norm(#[schemars(extend("exclusiveMinimum" = 0))] f64),
     /// The size of each element.
-    Value(f64),
+    Value(#[schemars(extend("exclusiveMinimum" = 0))] f64),
 }
 
 /// `training.checkpoint:` what is kept of the run.
@@ -173,8 +188,10 @@ pub enum ClipGradient {
 pub struct Checkpoint {
     /// Steps between two checkpoints; without it, one at the end of every epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub every_steps: Option<u64>,
     /// How many of the latest are kept; the best (by validation loss) is kept besides.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub keep: usize,
 }
 
@@ -191,6 +208,7 @@ pub struct Logging {
     /// The folder that runs are folders of; relative to where the program is started.
     pub dir: PathBuf,
     /// Steps between two lines of training figures.
+    #[schemars(range(min = 1))]
     pub log_every: u64,
     /// Epochs between two sets of pictures; 0 for none.
     pub pictures_every: u64,

@@ -1,0 +1,200 @@
+//! What keys say together: values that are right each for itself, and wrong beside each other.
+
+use crate::check::Check;
+use crate::data::{Augment, Data, DataFile, Held, ImageType, Normalize, Scale, SplitBy};
+use crate::loader::{ClassWeight, Loader, Sampler, Shuffle};
+use crate::model::Model;
+use crate::node::Node;
+use crate::sources::Source;
+use crate::training::{Optimizer, Training};
+
+/// The sections that are right in themselves.
+pub(crate) struct Sections {
+    pub(crate) data: Option<DataFile>,
+    pub(crate) loader: Option<Loader>,
+    pub(crate) model: Option<Model>,
+    pub(crate) training: Option<Training>,
+}
+
+/// Adds the mistakes between keys.
+pub(crate) fn check(sections: &Sections, tree: &Node, check: &mut Check<'_>) {
+    let Sections { data, loader, model, training } = sections;
+    let mut report = Report { tree, check };
+    let data = data.clone().and_then(|file| Data::try_from(file).ok());
+    if let Some(data) = &data {
+        check_data(data, &mut report);
+    }
+    if let Some(loader) = loader {
+        check_loader(loader, &mut report);
+    }
+    if let (Some(data), Some(loader)) = (&data, loader) {
+        check_classes(data, loader, &mut report);
+    }
+    if let Some(training) = training {
+        check_training(training, &mut report);
+    }
+    if let (Some(Model::Vae(_)), Some(data)) = (model, &data)
+        && data.dtype == ImageType::U8
+    {
+        let help = "leave `dtype` out: a network computes with floats";
+        report.add("data.dtype", "a `vae` cannot be trained on `u8` images", Some(help));
+    }
+    if model.is_some() != training.is_some() && tree.get("model").is_some() != tree.get("training").is_some()
+    {
+        let (given, missing) = if model.is_some() { ("model", "training") } else { ("training", "model") };
+        let message = format!("there is `{given}` and no `{missing}`; a run that trains needs both");
+        report.add(given, message, None);
+    }
+}
+
+struct Report<'a, 'b> {
+    tree: &'a Node,
+    check: &'a mut Check<'b>,
+}
+
+impl Report<'_, '_> {
+    fn add(&mut self, path: &str, message: impl Into<String>, help: Option<&str>) {
+        let steps: Vec<&str> = path.split(['.', '[', ']']).filter(|step| !step.is_empty()).collect();
+        self.check.add(self.tree.place_of(&steps), path, message, help.map(str::to_owned));
+    }
+}
+
+fn check_data(data: &Data, report: &mut Report<'_, '_>) {
+    let Data { root: _, origin: _, source, split, scale, normalize, dtype, one_hot, augment } = data;
+    let (validation, labels, groups) = match source {
+        Source::Idx(idx) => (idx.validation.is_some().then_some("idx"), idx.train.labels.is_some(), false),
+        Source::Csv(csv) => {
+            (csv.validation.is_some().then_some("csv"), csv.label.is_some(), csv.group.is_some())
+        }
+        Source::Npz(npz) => (npz.validation.is_some().then_some("npz"), npz.train.labels.is_some(), false),
+        Source::Folder(folder) => {
+            (folder.validation.is_some().then_some("folder"), true, folder.labels.is_some())
+        }
+        Source::Glyphs(_) => (None, true, false),
+    };
+    if let (true, Some(source)) = (split.is_some(), validation) {
+        let message = format!("there is a validation set of its own already, `data.{source}.validation`");
+        report.add("data.split", message, Some("keep one of them"));
+    }
+    if let Some(split) = split {
+        if split.by == SplitBy::Group && !groups {
+            let help =
+                "a `csv` with `group`, or a `folder` with `labels` that has a column `group`, names them";
+            report.add("data.split.by", "the samples of this source belong to no groups", Some(help));
+        }
+        if split.by == SplitBy::Group && matches!(split.validation, Held::Listed(_)) {
+            let message = "a list names samples, not groups; `by: group` goes with a fraction";
+            report.add("data.split.by", message, None);
+        }
+    }
+    if *one_hot && !labels {
+        report.add(
+            "data.one_hot",
+            "there are no labels to write as one-hot",
+            Some("name the labels of the set"),
+        );
+    }
+    if *dtype == ImageType::U8 {
+        if *normalize != Normalize::None {
+            report.add("data.normalize", "bytes cannot be normalized; that needs `dtype: f32`", None);
+        }
+        if matches!(scale, Scale::Divide(_)) {
+            report.add("data.scale", "bytes cannot be scaled; that needs `dtype: f32`", None);
+        }
+        if augment.is_some() {
+            report.add("data.augment", "bytes cannot be augmented; that needs `dtype: f32`", None);
+        }
+    }
+    if let Normalize::MeanStd(given) = normalize {
+        match (&given.mean, &given.std) {
+            (Some(mean), Some(std)) => {
+                if mean.len() != std.len() {
+                    let message =
+                        format!("there are {} means and {} standard deviations", mean.len(), std.len());
+                    report.add("data.normalize.mean_std", message, Some("give one of each for each channel"));
+                }
+                for (i, std) in std.iter().enumerate() {
+                    if *std <= 0.0 {
+                        let path = format!("data.normalize.mean_std.std[{i}]");
+                        report.add(&path, format!("must be greater than 0, found `{std}`"), None);
+                    }
+                }
+            }
+            (None, None) => {}
+            (Some(_), None) | (None, Some(_)) => {
+                let help = "without both, they are taken of the training samples";
+                report.add("data.normalize.mean_std", "give both `mean` and `std`, or neither", Some(help));
+            }
+        }
+    }
+    for (key, [low, high]) in augment.iter().flat_map(Augment::ranges) {
+        if high < low {
+            let message = format!("the lowest, `{low}`, is above the highest, `{high}`");
+            report.add(&format!("data.augment.{key}"), message, None);
+        }
+    }
+    if let Some(shear) = augment.as_ref().and_then(|augment| augment.shear)
+        && shear.degrees.iter().any(|degrees| 80.0 < degrees.abs())
+    {
+        report.add("data.augment.shear.degrees", "an image cannot be sheared by more than 80 degrees", None);
+    }
+}
+
+fn check_loader(loader: &Loader, report: &mut Report<'_, '_>) {
+    if loader.sampler.is_some() && loader.shuffle != Shuffle::Whole(true) {
+        let message = "a `sampler` draws in an order of its own";
+        report.add("loader.shuffle", message, Some("leave out `shuffle` or `sampler`"));
+    }
+    let ranks = &loader.ranks;
+    if ranks.world <= ranks.index {
+        let message =
+            format!("rank {} of {} does not exist; ranks are numbered from 0", ranks.index, ranks.world);
+        report.add("loader.ranks.index", message, None);
+    }
+    let batch_size = loader.batch_size.get();
+    if ranks.world != 0 && !batch_size.is_multiple_of(ranks.world) {
+        let message = format!("a batch of {batch_size} cannot be shared equally by {} ranks", ranks.world);
+        report.add("loader.batch_size", message, Some("it is the batch of all ranks together"));
+    }
+    let weights = match (&loader.sampler, &loader.class_weight) {
+        (Some(Sampler::Weighted(weighted)), _) => {
+            Some(("loader.sampler.weighted.classes", &weighted.classes))
+        }
+        (_, Some(ClassWeight::Given(classes))) => Some(("loader.class_weight", classes)),
+        _ => None,
+    };
+    if let Some((path, classes)) = weights
+        && !classes.values().any(|weight| 0.0 < weight.0)
+    {
+        report.add(path, "at least one class needs a weight greater than 0", None);
+    }
+}
+
+/// What draws or weighs by class needs labels.
+fn check_classes(data: &Data, loader: &Loader, report: &mut Report<'_, '_>) {
+    let labels = match &data.source {
+        Source::Idx(idx) => idx.train.labels.is_some(),
+        Source::Csv(csv) => csv.label.is_some(),
+        Source::Npz(npz) => npz.train.labels.is_some(),
+        Source::Folder(_) | Source::Glyphs(_) => true,
+    };
+    if labels {
+        return;
+    }
+    if loader.sampler.is_some() {
+        report.add("loader.sampler", "the training samples have no labels to draw by", None);
+    }
+    if loader.class_weight.is_some() {
+        report.add("loader.class_weight", "the training samples have no labels to weigh by", None);
+    }
+}
+
+fn check_training(training: &Training, report: &mut Report<'_, '_>) {
+    if let Optimizer::Sgd(sgd) = training.optimizer
+        && sgd.nesterov
+        && sgd.momentum == 0.0
+    {
+        let message = "Nesterov's method needs a momentum greater than 0";
+        report.add("training.optimizer.sgd.nesterov", message, Some("as in `momentum: 0.9`"));
+    }
+}

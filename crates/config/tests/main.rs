@@ -1,0 +1,9 @@
+//! What the crate promises, seen from outside.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
+
+mod hostile;
+mod mistakes;
+mod properties;
+mod resolved;
+mod settings;
+mod shipped;
