@@ -200,17 +200,18 @@ impl<D: Dataset> Slots for Batches<D> {
     }
 
     #[inline]
+    fn prefetch(&self, index: usize) {
+        self.dataset.prefetch(index);
+    }
+
+    #[inline]
     fn write(
         &self,
         epoch: u64,
         sample: &SampleId,
-        then: Option<&SampleId>,
         slot: &mut Slot<'_>,
         stages: Option<&Stages>,
     ) -> Result<(), SampleError> {
-        if let Some(then) = then {
-            self.dataset.prefetch(then.index);
-        }
         let mut context = Context::new(self.plan.seed(), epoch, sample.position).with_attempt(sample.attempt);
         if let Some(stages) = stages {
             context = context.with_stages(stages);

@@ -38,6 +38,27 @@ pub fn bytes_of<T: Element>(values: &[T]) -> &[u8] {
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
 }
 
+/// Asks the system to back memory with large pages, where it is long enough and the system has them: reading small
+/// samples from many places of a large array is otherwise bounded by looking up addresses. A hint: nothing is promised,
+/// and contents do not change.
+pub fn prefer_huge_pages<T: Element>(memory: &[T]) {
+    #[cfg(all(target_os = "linux", not(miri)))]
+    {
+        const HUGE: usize = 2 << 20;
+        let start = (memory.as_ptr() as usize).next_multiple_of(HUGE);
+        let end = (memory.as_ptr() as usize + size_of_val(memory)) / HUGE * HUGE;
+        if start < end {
+            for advice in [libc::MADV_HUGEPAGE, libc::MADV_COLLAPSE] {
+                // SAFETY: the whole pages between start and end belong to `memory`; both pieces of advice change how it
+                // is backed, never what it contains. A refusal is no failure.
+                unsafe { libc::madvise(start as *mut libc::c_void, end - start, advice) };
+            }
+        }
+    }
+    #[cfg(not(all(target_os = "linux", not(miri))))]
+    let _ = memory;
+}
+
 /// Where blocks come from. Implement it to supply pinned or shared memory.
 ///
 /// # Safety
@@ -231,6 +252,14 @@ mod tests {
         assert_eq!(pool.unused(), 2, "no more than `keep` are kept");
         drop(pool);
         drop(again);
+    }
+
+    #[test]
+    fn advice_on_pages_leaves_contents_alone() {
+        let values: Vec<u8> = (0..5_000_000_u32).map(|i| i as u8).collect();
+        prefer_huge_pages(&values);
+        prefer_huge_pages(&values[..10]);
+        assert!(values.iter().enumerate().all(|(i, &value)| value == i as u8));
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod verify;
 
 pub use batch::{Array, Batch, FieldError, LeftOut, SampleId};
 pub use batches::{BatchOptions, Batches};
-pub use buffer::{ALIGNMENT, Block, Element, Heap, Memory, Pool, bytes_of};
+pub use buffer::{ALIGNMENT, Block, Element, Heap, Memory, Pool, bytes_of, prefer_huge_pages};
 pub use dataset::{Context, Dataset, Stages};
 pub use error::{BoxError, Fault, LoadError, Place, SampleError, chain, fault_of_io};
 pub use field::{DType, Field};

@@ -17,7 +17,7 @@ pub fn ln(x: f32) -> f32 {
     let f = m - 1.0;
     let z = f * f;
     let mut p = 7.037_683_6e-2_f32;
-    p = p * f - 1.151_461_03e-1;
+    p = p * f - 1.151_461e-1;
     p = p * f + 1.167_699_87e-1;
     p = p * f - 1.242_014_1e-1;
     p = p * f + 1.424_932_3e-1;
@@ -42,7 +42,7 @@ pub fn exp(x: f32) -> f32 {
     p = p * r + 8.333_452e-3;
     p = p * r + 4.166_579_6e-2;
     p = p * r + 1.666_666_5e-1;
-    p = p * r + 5.000_000_1e-1;
+    p = p * r + 5.0e-1;
     let y = p * (r * r) + r + 1.0;
     // 2^n in two factors, so that n = 128 does not overflow on the way.
     let half = n as i32 >> 1;

@@ -160,11 +160,29 @@ impl Stream {
         }
     }
 
+    /// Returns an integer uniform in 0..`n`, exactly, from 32 bits where [`Stream::below`] takes 64.
+    ///
+    /// # Panics
+    /// Panics if `n` is 0.
+    #[inline]
+    pub fn below32(&mut self, n: u32) -> u32 {
+        assert!(0 < n, "there is no integer below 0");
+        loop {
+            let product = u64::from(self.bits32()) * u64::from(n);
+            if n <= product as u32 || n.wrapping_neg() % n <= product as u32 {
+                return (product >> 32) as u32;
+            }
+        }
+    }
+
     /// Shuffles `items`: Fisher and Yates from the last element down, each swapped with one uniform among those not
-    /// yet placed.
+    /// yet placed, drawn with [`Stream::below32`], or [`Stream::below`] where there are 2^32 or more.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
-            let j = self.below(i as u64 + 1) as usize;
+            let j = match u32::try_from(i + 1) {
+                Ok(n) => self.below32(n) as usize,
+                Err(_) => self.below(i as u64 + 1) as usize,
+            };
             items.swap(i, j);
         }
     }

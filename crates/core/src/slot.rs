@@ -154,7 +154,7 @@ pub(crate) fn names(fields: &[Field]) -> String {
 /// The rows of one batch while they are being written: each is claimed once, by one thread.
 pub(crate) struct Rows {
     layout: Arc<Layout>,
-    rows: usize,
+    count: usize,
     base: NonNull<u8>,
     block: UnsafeCell<Option<Block>>,
     next: AtomicUsize,
@@ -174,7 +174,7 @@ impl Rows {
     pub(crate) fn new(layout: Arc<Layout>, rows: usize, block: Block) -> Self {
         assert!(0 < rows && rows <= layout.rows && layout.bytes <= block.len(), "the block is too small");
         Self {
-            rows,
+            count: rows,
             base: block.start(),
             layout,
             block: UnsafeCell::new(Some(block)),
@@ -184,12 +184,12 @@ impl Rows {
     }
 
     pub(crate) fn rows(&self) -> usize {
-        self.rows
+        self.count
     }
 
     /// Returns whether there are rows that nobody has claimed.
     pub(crate) fn unclaimed(&self) -> bool {
-        self.next.load(Ordering::Relaxed) < self.rows
+        self.next.load(Ordering::Relaxed) < self.count
     }
 
     /// Claims up to `at_most` rows that nobody has claimed yet.
@@ -197,9 +197,9 @@ impl Rows {
         if !self.unclaimed() {
             return None;
         }
-        let count = at_most.clamp(1, self.rows);
+        let count = at_most.clamp(1, self.count);
         let start = self.next.fetch_add(count, Ordering::Relaxed);
-        (start < self.rows).then(|| Claim { shared: self, range: start..self.rows.min(start + count) })
+        (start < self.count).then(|| Claim { shared: self, range: start..self.count.min(start + count) })
     }
 }
 

@@ -16,7 +16,10 @@ pub trait Slots: Send + Sync {
     /// Returns who stands in batch `index` of `epoch`, in order.
     fn plan(&self, epoch: u64, index: usize) -> Vec<SampleId>;
 
-    /// Writes one sample into its slot. `then` is the sample that the calling thread will write next, if any.
+    /// Hints that the calling thread will write a sample soon; as [`Dataset::prefetch`](crate::Dataset::prefetch).
+    fn prefetch(&self, index: usize);
+
+    /// Writes one sample into its slot.
     ///
     /// # Errors
     /// As [`Dataset::write`](crate::Dataset::write).
@@ -24,7 +27,6 @@ pub trait Slots: Send + Sync {
         &self,
         epoch: u64,
         sample: &SampleId,
-        then: Option<&SampleId>,
         slot: &mut Slot<'_>,
         stages: Option<&Stages>,
     ) -> Result<(), SampleError>;
@@ -74,6 +76,9 @@ impl OnError {
 
 /// Substitutes tried for one position before giving up.
 const MAX_TRIES: u64 = 100;
+/// How many samples ahead a data set is told what will be read: reading a small image takes less time than memory takes
+/// to answer.
+const AHEAD: usize = 4;
 
 /// A batch being filled.
 pub(crate) struct Filling {
@@ -130,6 +135,7 @@ impl Filling {
         at: impl Fn(&SampleId),
     ) -> Option<Result<Batch, LoadError>> {
         let range = claim.range();
+        let mut hinted = range.start;
         let mut row = range.start;
         while row < range.end {
             // One landing pad for all rows; a panic is charged to the row it happened in, and the rest goes on.
@@ -138,9 +144,12 @@ impl Filling {
                 while *current < range.end {
                     let sample = &self.samples[*current];
                     at(sample);
-                    let then = self.samples[..range.end].get(*current + 1);
+                    while hinted < range.end.min(*current + AHEAD) {
+                        slots.prefetch(self.samples[hinted].index);
+                        hinted += 1;
+                    }
                     let mut slot = claim.slot(*current);
-                    if let Err(error) = slots.write(self.place.epoch, sample, then, &mut slot, stages) {
+                    if let Err(error) = slots.write(self.place.epoch, sample, &mut slot, stages) {
                         self.bad_sample(slots, *current, error, &mut slot, stages);
                     }
                     *current += 1;
@@ -210,7 +219,7 @@ impl Filling {
             }
             // Bad data is bad at every read; what is not cannot be trusted.
             let first = error.chain();
-            let again = slots.write(self.place.epoch, &sample, None, slot, stages);
+            let again = slots.write(self.place.epoch, &sample, slot, stages);
             let second = match again {
                 Ok(()) => "succeeded".to_owned(),
                 Err(again) if again.chain() == first => String::new(),
@@ -246,7 +255,7 @@ impl Filling {
                 return;
             }
             sample.index = slots.substitute(self.place.epoch, sample.position, sample.attempt);
-            match slots.write(self.place.epoch, &sample, None, slot, stages) {
+            match slots.write(self.place.epoch, &sample, slot, stages) {
                 Ok(()) => {
                     let mut marks = self.marks();
                     marks.replaced.push((row, sample));

@@ -2,10 +2,11 @@
 //!
 //! Every run takes another order of the threads' steps; a deadlock, a lost wake-up or a batch out of place fails.
 #![cfg(shuttle)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too, fail by panicking")]
 
 use batchwright_core::{
-    Batch, BatchOptions, Batches, BoxError, Context, Dataset, Field, Loader, LoaderOptions, SampleError, Sequence,
-    Sequential, Slot,
+    Batch, BatchOptions, Batches, BoxError, Context, Dataset, Field, Loader, LoaderOptions, SampleError,
+    Sequence, Sequential, Slot,
 };
 
 struct Numbers(Vec<Field>);
@@ -30,7 +31,8 @@ fn options(workers: usize, depth: usize) -> LoaderOptions {
 fn slots(workers: usize, depth: usize, take: usize) {
     let dataset = Numbers(vec![Field::new::<i64>("n", &[])]);
     let batches =
-        Batches::new(dataset, Sequential::new(6), BatchOptions { batch_size: 2, ..Default::default() }).unwrap();
+        Batches::new(dataset, Sequential::new(6), BatchOptions { batch_size: 2, ..Default::default() })
+            .unwrap();
     let mut loader = Loader::new(batches, options(workers, depth));
     for at in 0..take {
         match loader.next_batch() {

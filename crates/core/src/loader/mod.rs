@@ -55,7 +55,8 @@ impl Default for LoaderOptions {
 /// Delivers the batches of a [`Sequence`] in order, read ahead by threads of its own.
 ///
 /// Of a sequence that has [`Slots`](crate::Slots) (which [`Batches`](crate::Batches) has) the samples of one batch are
-/// read by several threads at once; of any other, one thread reads one batch. Errors and panics arrive in the batch's
+/// read by several threads at once (where they take microseconds, by the consumer too, instead of waiting); of any other,
+/// one thread reads one batch. Errors and panics arrive in the batch's
 /// place in the order, and the batches after it still come. Dropping the loader ends its threads as soon as the calls
 /// they are in return; one that does not return within [`LoaderOptions::grace`] is named in the log and left behind.
 ///
@@ -125,6 +126,7 @@ impl Loader {
         let len = source.len();
         let hook = source.has_epoch_hook();
         let fingerprint = source.fingerprint();
+        let rows = source.slots().map_or(0, |slots| slots.layout().rows());
         let (pool, budget) = match source.slots() {
             Some(slots) => {
                 let keep = options.max_queue_size.max(1) + 2;
@@ -143,6 +145,7 @@ impl Loader {
                 max_queue_size: options.max_queue_size,
                 queue_bytes: options.queue_bytes,
                 pool: pool.clone(),
+                rows,
                 workers: options.workers,
             },
         ));

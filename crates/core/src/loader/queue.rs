@@ -12,11 +12,16 @@ use crate::dataset::Stages;
 use crate::error::{LoadError, Place, panic_message};
 use crate::sequence::Sequence;
 use crate::slots::Filling;
-use crate::sync::{AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, thread};
 
 /// How long a worker goes on with one batch before others may take their part of it. Splitting finer than this costs
 /// more in hand-overs than it gains; samples that take longer than this are shared out one by one.
 const CLAIM: Duration = Duration::from_micros(100);
+/// The consumer reads too, instead of waiting, where a batch is expected to take no longer than this.
+const CHEAP_BATCH: Duration = Duration::from_micros(300);
+/// How often a thread looks again before it sleeps: waking it costs more than a short wait, above all where the
+/// processor is a virtual one. Each look gives other threads the processor first.
+const LOOKS: usize = 40;
 
 pub(super) type Source = Arc<dyn Sequence>;
 
@@ -37,6 +42,8 @@ pub(super) struct Shared {
     cost: AtomicU64,
     /// The bytes of the largest batch so far.
     batch_bytes: AtomicU64,
+    /// The samples of a full batch, where they are known.
+    rows: usize,
     pub(super) counters: Counters,
 }
 
@@ -95,12 +102,13 @@ pub(super) struct Setup {
     pub(super) max_queue_size: usize,
     pub(super) queue_bytes: Option<u64>,
     pub(super) pool: Option<Pool>,
+    pub(super) rows: usize,
     pub(super) workers: usize,
 }
 
 impl Shared {
     pub(super) fn new(source: Source, setup: Setup) -> Self {
-        let Setup { len, start, hook, epochs, max_queue_size, queue_bytes, pool, workers } = setup;
+        let Setup { len, start, hook, epochs, max_queue_size, queue_bytes, pool, rows, workers } = setup;
         let batch_bytes = pool.as_ref().map_or(0, |pool| pool.block_bytes() as u64);
         // A state may stand at the very end of an epoch.
         let next = if start.batch == len { Place { epoch: start.epoch + 1, batch: 0 } } else { start };
@@ -124,9 +132,10 @@ impl Shared {
             max_queue_size: max_queue_size.max(1),
             queue_bytes,
             pool,
-            desks: (0..workers).map(|_| Desk::default()).collect(),
+            desks: (0..=workers).map(|_| Desk::default()).collect(),
             cost: AtomicU64::new(0),
             batch_bytes: AtomicU64::new(batch_bytes),
+            rows,
             counters: Counters::new(),
         }
     }
@@ -149,12 +158,7 @@ impl Shared {
     /// Works until the queue is closed.
     pub(super) fn work(&self, worker: usize) {
         while let Some(job) = self.next_job() {
-            let desk = &self.desks[worker];
-            match job {
-                Job::Open(ticket, place, source) => self.open(ticket, place, source, desk),
-                Job::Help(ticket, filling, source) => self.fill(ticket, &filling, source, desk),
-            }
-            desk.position.store(0, Ordering::Relaxed);
+            self.run(job, &self.desks[worker]);
         }
         let mut state = self.lock();
         state.gone += 1;
@@ -162,21 +166,36 @@ impl Shared {
         self.ready.notify_all();
     }
 
+    fn run(&self, job: Job, desk: &Desk) {
+        match job {
+            Job::Open(ticket, place, source) => self.open(ticket, place, source, desk),
+            Job::Help(ticket, filling, source) => self.fill(ticket, &filling, source, desk),
+        }
+        desk.position.store(0, Ordering::Relaxed);
+    }
+
     fn next_job(&self) -> Option<Job> {
         let mut state = self.lock();
         let mut waiting_since = None;
+        let mut looks = 0;
         loop {
             if state.closed {
                 return None;
             }
             if let Some(job) = self.find_job(&mut state) {
-                state.busy += 1;
                 if let Some(since) = waiting_since {
                     self.counters.add_idle(Instant::elapsed(&since));
                 }
                 return Some(job);
             }
             waiting_since.get_or_insert_with(Instant::now);
+            if looks < LOOKS && self.is_cheap() {
+                looks += 1;
+                drop(state);
+                thread::yield_now();
+                state = self.lock();
+                continue;
+            }
             state.idle += 1;
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
@@ -186,11 +205,16 @@ impl Shared {
     /// Finds rows of the earliest batch that has any, else opens a batch if there is room.
     fn find_job(&self, state: &mut State) -> Option<Job> {
         let source = state.source.as_ref()?;
+        if state.closed {
+            return None;
+        }
         for (offset, entry) in state.entries.iter().enumerate() {
             if let Stage::Shared(filling) = &entry.stage
                 && filling.rows().unclaimed()
             {
-                return Some(Job::Help(state.first + offset as u64, Arc::clone(filling), Arc::clone(source)));
+                let job = Job::Help(state.first + offset as u64, Arc::clone(filling), Arc::clone(source));
+                state.busy += 1;
+                return Some(job);
             }
         }
         let place = state.next;
@@ -206,7 +230,15 @@ impl Shared {
         } else {
             Place { epoch: place.epoch, batch: place.batch + 1 }
         };
+        state.busy += 1;
         Some(Job::Open(ticket, place, source))
+    }
+
+    /// Returns whether batches are so quickly made that handing them over is what costs.
+    fn is_cheap(&self) -> bool {
+        let cost = self.cost.load(Ordering::Relaxed);
+        let rows = self.rows as u64;
+        0 < cost && cost.saturating_mul(rows) <= CHEAP_BATCH.as_nanos() as u64
     }
 
     fn open(&self, ticket: u64, place: Place, source: Source, desk: &Desk) {
@@ -318,9 +350,26 @@ impl Shared {
     ) -> Result<(Result<Batch, LoadError>, usize), LoadError> {
         let mut state = self.lock();
         let start = Instant::now();
+        let mut looks = 0;
         loop {
             if let Some(Entry { stage: Stage::Done(_), .. }) = state.entries.front() {
                 break;
+            }
+            // A call that hangs must not hang the consumer where it asked for a time-out.
+            if self.is_cheap() && timeout.is_none() {
+                if let Some(job) = self.find_job(&mut state) {
+                    drop(state);
+                    self.run(job, &self.desks[self.desks.len() - 1]);
+                    state = self.lock();
+                    continue;
+                }
+                if looks < LOOKS {
+                    looks += 1;
+                    drop(state);
+                    thread::yield_now();
+                    state = self.lock();
+                    continue;
+                }
             }
             state.consumer_waits = true;
             let (guard, expired) = wait(&self.ready, state, timeout, start);
@@ -335,10 +384,11 @@ impl Shared {
         let ready = state.entries.iter().filter(|entry| matches!(entry.stage, Stage::Done(_))).count();
         let entry = state.entries.pop_front().expect("the front was there");
         state.first += 1;
-        let idle = state.idle;
+        // Workers that sleep because the queue was full are woken when half of it is gone: one call for several batches.
+        let wake = 0 < state.idle && state.entries.len() <= self.depth() / 2;
         drop(state);
-        if 0 < idle {
-            self.work.notify_one();
+        if wake {
+            self.work.notify_all();
         }
         match entry.stage {
             Stage::Done(result) => Ok((result, ready - 1)),

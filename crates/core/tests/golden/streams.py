@@ -61,12 +61,19 @@ class Stream:
                 return product >> 64
 
 
+    def below32(self, n):
+        while True:
+            product = self.bits32() * n
+            if (product & MASK32) >= (1 << 32) % n:
+                return product >> 32
+
+
 def permutation(n, stream):
     """The element at each position, as a function."""
     if n < 65536:
         items = list(range(n))
         for i in range(n - 1, 0, -1):
-            j = stream.below(i + 1)
+            j = stream.below32(i + 1)
             items[i], items[j] = items[j], items[i]
         return items.__getitem__
     bits = (n - 1).bit_length()
@@ -133,6 +140,8 @@ def main():
         s = Stream(seed, 1, 0, "below")
         row["below"] = [s.below(n) for n in (1, 2, 3, 10, 1000, 10**9, 3 * 2**61)]
         row["below"] = [str(v) for v in row["below"]]
+        s = Stream(seed, 1, 0, "below32")
+        row["below32"] = [s.below32(n) for n in (1, 2, 3, 10, 1000, 3 * 2**30, MASK32)]
         at = shuffled(10, seed, 0)
         row["shuffled_10"] = [at(i) for i in range(10)]
         at = shuffled(1000, seed, 5)

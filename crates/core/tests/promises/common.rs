@@ -15,7 +15,7 @@ pub(crate) fn within_a_minute<T: Send + 'static>(test: impl FnOnce() -> T + Send
         let _ = sender.send(());
         result
     });
-    match receiver.recv_timeout(Duration::from_secs(60)) {
+    match receiver.recv_timeout(Duration::from_mins(1)) {
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("the test hangs"),
         _ => thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload)),
     }

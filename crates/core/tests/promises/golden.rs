@@ -30,6 +30,11 @@ fn streams_and_orders_are_those_of_an_independent_implementation() {
             [1, 2, 3, 10, 1000, 1_000_000_000, 3 << 61].iter().map(|&n| stream.below(n)).collect();
         assert_eq!(below, numbers(&row["below"]));
 
+        let mut stream = Stream::new(seed, 1, 0, "below32");
+        let below: Vec<u64> =
+            [1, 2, 3, 10, 1000, 3 << 30, u32::MAX].iter().map(|&n| u64::from(stream.below32(n))).collect();
+        assert_eq!(below, numbers(&row["below32"]));
+
         let order = Shuffled::new(10).order(seed, 0);
         assert_eq!((0..10).map(|at| order.at(at)).collect::<Vec<_>>(), numbers(&row["shuffled_10"]));
         let order = Shuffled::new(1000).order(seed, 5);

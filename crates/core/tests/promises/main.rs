@@ -1,5 +1,6 @@
 //! What the crate promises, seen from outside.
 #![cfg(not(shuttle))]
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too, fail by panicking")]
 
 mod article;
 mod common;
