@@ -215,7 +215,9 @@ impl Augment {
             }
         }
         if let Some([low, high]) = clip {
-            image.iter_mut().for_each(|pixel| *pixel = pixel.clamp(low, high));
+            for pixel in image {
+                *pixel = pixel.clamp(low, high);
+            }
         }
     }
 }

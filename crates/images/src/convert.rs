@@ -134,7 +134,6 @@ macro_rules! loops {
         #[inline]
         fn $name(path: Path, $($argument: $type),*) {
             #[inline(always)]
-            #[expect(clippy::inline_always, reason = "to be compiled for the instructions of its caller")]
             fn body($($argument: $type),*) $body
 
             #[cfg(target_arch = "x86_64")]
@@ -277,7 +276,7 @@ mod tests {
                     hash.update(batchwright_core::bytes_of(&to));
                 }
             }
-            let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            let hash = format!("{:x}", hash.finalize());
             assert_eq!(hash, "6106c1d870288206f1bfa69790d526c09c01ee7a7f0d8d1fd0b19bfce760012a", "{path:?}");
         }
     }

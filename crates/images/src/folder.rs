@@ -188,19 +188,7 @@ impl Folder {
                 hint: "files named .png, .jpg or .jpeg are looked for",
             });
         };
-        let size = match options.size {
-            Some(size) => size,
-            None => {
-                let reader = ImageReader::open(&first.path)
-                    .map_err(|source| Error::io("open", &first.path, source))?;
-                let reader =
-                    reader.with_guessed_format().map_err(|source| Error::io("read", &first.path, source))?;
-                let (width, height) = reader
-                    .into_dimensions()
-                    .map_err(|source| Error::decode(&first.path, At::File, source))?;
-                [height as usize, width as usize]
-            }
-        };
+        let size = options.size.map_or_else(|| size_of_picture(&first.path), Ok)?;
         if size.contains(&0) || MOST_PIXELS < (size[0] as u64).saturating_mul(size[1] as u64) {
             return Err(Error::choice("size", format!("1 to {MOST_PIXELS} pixels"), format!("{size:?}")));
         }
@@ -233,6 +221,14 @@ impl Folder {
         let [height, width] = self.size;
         Ok(picture.resize_exact(width as u32, height as u32, FilterType::Triangle))
     }
+}
+
+/// Reads height and width from the header of a picture.
+fn size_of_picture(path: &Path) -> Result<[usize; 2], Error> {
+    let reader = ImageReader::open(path).map_err(|source| Error::io("open", path, source))?;
+    let reader = reader.with_guessed_format().map_err(|source| Error::io("read", path, source))?;
+    let (width, height) = reader.into_dimensions().map_err(|source| Error::decode(path, At::File, source))?;
+    Ok([height as usize, width as usize])
 }
 
 fn list(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<PictureFile>) -> Result<(), Error> {

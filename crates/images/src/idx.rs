@@ -13,7 +13,7 @@ const MOST_AXES: u8 = 8;
 /// Reads images, and their labels if a second file is given, from IDX files, compressed with gzip or not.
 ///
 /// The file of images holds [N, H, W] or [N, C, H, W] of any IDX type; bytes stay bytes, other types become `f32`. The
-/// file of labels holds [N] whole numbers. Each file is read to its end, its length must be what its header says, and
+/// file of labels holds `[N]` whole numbers. Each file is read to its end, its length must be what its header says, and
 /// where it is compressed its checksum is checked. Samples are named after the file: `train-images-idx3-ubyte.gz[123]`.
 ///
 /// # Errors
@@ -117,7 +117,9 @@ mod tests {
 
     fn idx(kind: u8, shape: &[u32], data: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0, 0, kind, shape.len() as u8];
-        shape.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
+        for size in shape {
+            bytes.extend(size.to_be_bytes());
+        }
         bytes.extend(data);
         bytes
     }
@@ -132,7 +134,9 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let (at, of) = (folder.path().join("images"), folder.path().join("labels"));
         std::fs::write(&at, images).unwrap();
-        labels.iter().for_each(|labels| std::fs::write(&of, labels).unwrap());
+        if let Some(labels) = labels {
+            std::fs::write(&of, labels).unwrap();
+        }
         read_idx(&at, labels.map(|_| of.as_path()))
     }
 

@@ -34,7 +34,7 @@ pub enum Channels {
 ///
 /// Images are [N, H, W], or four axes with the channels where `channels` says, of booleans, integers of 8 to 64 bits or
 /// floats of 32 or 64, of either byte order, in C or Fortran order. Bytes stay bytes (and booleans become 0 and 1),
-/// anything else becomes `f32`, rounded where it has more digits. Labels are [N] or [N, 1] whole numbers. Full
+/// anything else becomes `f32`, rounded where it has more digits. Labels are `[N]` or `[N, 1]` whole numbers. Full
 /// brightness is 255 for u8, 65535 for u16, and 1 for all else. Samples are named after the file: `train.npy[123]`.
 ///
 /// # Errors
@@ -100,9 +100,9 @@ pub fn write_npy(path: &Path, dtype: DType, shape: &[usize], bytes: &[u8]) -> Re
         DType::F32 => format!("{order}f4"),
         DType::F64 => format!("{order}f8"),
     };
-    let sizes: String = shape.iter().map(|n| format!("{n}, ")).collect();
+    let sizes: Vec<String> = shape.iter().map(|n| format!("{n},")).collect();
     let mut header =
-        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}), }}", sizes.trim_end());
+        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}), }}", sizes.join(" "));
     // Magic, version, length, header and a line feed fill a multiple of 64 bytes.
     while !(MAGIC.len() + 4 + header.len() + 1).is_multiple_of(64) {
         header.push(' ');

@@ -95,9 +95,8 @@ impl Cursor<'_> {
 
     fn string(&mut self) -> Result<String, Unexpected> {
         self.space();
-        let quote = match self.text.get(self.at) {
-            Some(&quote @ (b'\'' | b'"')) => quote,
-            _ => return Err(self.unexpected("a string")),
+        let Some(&quote @ (b'\'' | b'"')) = self.text.get(self.at) else {
+            return Err(self.unexpected("a string"));
         };
         let start = self.at + 1;
         let rest = self.text.get(start..).unwrap_or_default();

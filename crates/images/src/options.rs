@@ -74,7 +74,7 @@ pub struct ImageOptions {
     pub scale: Scale,
     /// Mean and standard deviation to bring to 0 and 1, see [`MeanStd::of`]; by default none.
     pub normalize: Option<MeanStd>,
-    /// Whether there is a field `one_hot`, f32 [classes], 1 at the label and 0 elsewhere; by default not.
+    /// Whether there is a field `one_hot`, f32 `[classes]`, 1 at the label and 0 elsewhere; by default not.
     pub one_hot: bool,
     /// The number of classes, where it is not one more than the largest label of the source.
     pub classes: Option<usize>,

@@ -28,9 +28,10 @@ impl Default for Grid {
 
 impl Grid {
     /// Lays out images [N, C, H, W] with values in 0 to 1 on one sheet [C, height, width], row by row.
+    #[expect(clippy::needless_pass_by_value, reason = "a view is handed over, as ndarray does")]
     pub fn sheet(&self, images: ArrayView4<'_, f32>) -> Array3<f32> {
         let (count, channels, height, width) = images.dim();
-        let square = (1..).find(|n| count <= n * n).unwrap_or(1);
+        let square = (1..=count).find(|n| count <= n * n).unwrap_or(1);
         let columns = self.columns.unwrap_or(square).clamp(1, count.max(1));
         let rows = count.div_ceil(columns);
         let (down, right) = (height + self.padding, width + self.padding);
@@ -55,6 +56,7 @@ impl Grid {
 ///
 /// # Errors
 /// Says which file cannot be written; refuses an image without pixels.
+#[expect(clippy::needless_pass_by_value, reason = "a view is handed over, as ndarray does")]
 pub fn write_png(path: &Path, image: ArrayView3<'_, f32>) -> Result<(), Error> {
     let (channels, height, width) = image.dim();
     let byte = |value: f32| (value * 255.0 + 0.5) as u8;

@@ -16,7 +16,7 @@ use crate::source::{ImageSource, PixelType, PixelView, Scratch};
 /// |---|---|---|
 /// | `image` | f32 or u8 [C, H, W], axes C, y, x | divided, normalised |
 /// | `label` | i64 | where the source has labels |
-/// | `one_hot` | f32 [classes] | where asked for |
+/// | `one_hot` | f32 `[classes]` | where asked for |
 ///
 /// A byte is divided exactly as IEEE division does it, so `x / 255` of every program that divides gives the same bits.
 /// With a mean and a standard deviation, the result is `(x / divisor - mean) * (1 / std)`, each step rounded to `f32`.

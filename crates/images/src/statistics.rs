@@ -18,7 +18,7 @@ struct Moments {
 }
 
 impl Moments {
-    /// Joins the moments of other values (Chan, Golub and LeVeque 1979).
+    /// Joins the moments of other values (Chan, Golub, `LeVeque` 1979).
     fn join(self, other: Self) -> Self {
         let count = self.count + other.count;
         if count == 0.0 {
