@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::{ArrayViewD, ArrayViewMutD, IxDyn};
 use serde::{Deserialize, Serialize};
 
-use crate::buffer::{Block, Element};
+use crate::buffer::{Block, Element, Part};
 use crate::error::BoxError;
 use crate::field::{DType, Field};
 use crate::slot::{Layout, names};
@@ -194,15 +194,15 @@ impl Batch {
 
     /// Takes the batch apart into its arrays, which share its memory; the memory goes back to the pool with the last.
     pub fn into_arrays(self) -> Vec<Array> {
-        let block = Arc::new(self.block);
-        (0..self.layout.fields().len())
-            .map(|field| Array {
-                layout: Arc::clone(&self.layout),
-                field,
-                rows: self.rows,
-                block: Arc::clone(&block),
+        let Self { layout, rows, block, .. } = self;
+        let ranges: Vec<Range<usize>> = (0..layout.fields().len())
+            .map(|field| {
+                let start = layout.offset(field);
+                start..start + rows * layout.fields()[field].bytes()
             })
-            .collect()
+            .collect();
+        let parts = block.into_parts(&ranges).into_iter().enumerate();
+        parts.map(|(field, part)| Array { layout: Arc::clone(&layout), field, rows, part }).collect()
     }
 
     /// Closes up the batch: drops the rows named (in ascending order) and moves the others up.
@@ -249,8 +249,7 @@ pub struct Array {
     layout: Arc<Layout>,
     field: usize,
     rows: usize,
-    // Invariant: the arrays of one block cover disjoint ranges, and each is made once, by `Batch::into_arrays`.
-    block: Arc<Block>,
+    part: Part,
 }
 
 impl Array {
@@ -264,11 +263,6 @@ impl Array {
         std::iter::once(self.rows).chain(self.field().shape.iter().copied()).collect()
     }
 
-    fn range(&self) -> Range<usize> {
-        let start = self.layout.offset(self.field);
-        start..start + self.rows * self.field().bytes()
-    }
-
     /// Returns the elements.
     ///
     /// # Errors
@@ -278,20 +272,17 @@ impl Array {
         if field.dtype != T::DTYPE {
             return Err(FieldError::Type { name: field.name.clone(), found: field.dtype, asked: T::DTYPE });
         }
-        Ok(self.block.elements(self.layout.offset(self.field), self.rows * field.elements()))
+        Ok(self.part.elements())
     }
 
-    /// Returns the bytes, as they stand in memory, aligned to 64.
+    /// Returns the bytes, as they stand in memory, aligned to 64. They stay there until the array is dropped.
     pub fn bytes(&self) -> &[u8] {
-        let range = self.range();
-        self.block.elements(range.start, range.len())
+        self.part.bytes()
     }
 
-    /// Returns where the bytes start, for a consumer that takes the array over with its memory, such as a tensor.
-    /// The bytes stay there until the array is dropped. Writing through the pointer needs the array to be owned:
-    /// the arrays of a batch cover disjoint ranges.
-    pub fn as_mut_ptr(&mut self) -> *mut u8 {
-        self.block.start().as_ptr().wrapping_add(self.range().start)
+    /// Returns the bytes, to write; they stay where they are until the array is dropped.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.part.bytes_mut()
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::alloc::Layout as AllocLayout;
 use std::fmt;
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -212,6 +213,59 @@ impl Block {
     }
 }
 
+/// A range of a shared block that nobody else reads or writes.
+pub(crate) struct Part {
+    block: Arc<Block>,
+    // Invariant: disjoint from the ranges of all other parts of the block.
+    range: Range<usize>,
+}
+
+impl Block {
+    /// Divides the block into ranges that can be owned apart; it goes back to its pool with the last of them.
+    ///
+    /// # Panics
+    /// Panics if the ranges are not ascending and disjoint, or go beyond the block.
+    pub(crate) fn into_parts(self, ranges: &[Range<usize>]) -> Vec<Part> {
+        let mut end = 0;
+        for range in ranges {
+            assert!(end <= range.start && range.start <= range.end, "ranges overlap");
+            end = range.end;
+        }
+        assert!(end <= self.len(), "a range goes beyond the block");
+        let block = Arc::new(self);
+        ranges.iter().map(|range| Part { block: Arc::clone(&block), range: range.clone() }).collect()
+    }
+}
+
+impl Part {
+    /// Returns the bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: the range lies in the block, and `&self` rules out `bytes_mut` of this part, the only writer to it.
+        unsafe {
+            std::slice::from_raw_parts(self.block.start.as_ptr().add(self.range.start), self.range.len())
+        }
+    }
+
+    /// Returns the bytes, to write.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: the range lies in the block and belongs to this part alone, and `&mut self` rules out other users.
+        unsafe {
+            std::slice::from_raw_parts_mut(self.block.start.as_ptr().add(self.range.start), self.range.len())
+        }
+    }
+
+    /// Returns the elements.
+    pub(crate) fn elements<T: Element>(&self) -> &[T] {
+        self.block.elements(self.range.start, self.range.len() / size_of::<T>())
+    }
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Part({:?} of {:?})", self.range, self.block)
+    }
+}
+
 impl Drop for Block {
     fn drop(&mut self) {
         let mut free = self.shelf.free.lock().unwrap_or_else(PoisonError::into_inner);
@@ -260,6 +314,24 @@ mod tests {
         prefer_huge_pages(&values);
         prefer_huge_pages(&values[..10]);
         assert!(values.iter().enumerate().all(|(i, &value)| value == i as u8));
+    }
+
+    #[test]
+    fn parts_of_a_block_are_written_by_different_owners_and_go_back_with_the_last() {
+        let pool = Pool::new(Arc::new(Heap), 256, 1);
+        let mut parts = pool.take().unwrap().into_parts(&[0..64, 128..256]);
+        let mut second = parts.pop().unwrap();
+        let thread = std::thread::spawn(move || {
+            second.bytes_mut().fill(2);
+            second
+        });
+        parts[0].bytes_mut().fill(1);
+        let second = thread.join().unwrap();
+        assert!(parts[0].bytes() == [1; 64] && second.bytes() == [2; 128]);
+        drop(parts);
+        assert_eq!(pool.unused(), 0);
+        drop(second);
+        assert_eq!(pool.unused(), 1);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::slot::Slot;
 
 /// Samples in random access: how many there are, what fields one has, and how one is written into its slot of a batch.
 ///
-/// The laws, which [`testing::check_dataset`](crate::testing::check_dataset) tries on any implementation:
+/// The laws, which `testing::check_dataset` (feature `testing`) tries on any implementation:
 ///
 /// 1. [`write`](Dataset::write) is a function of its index and its context: the same bits from any thread, at any
 ///    time, in any order. Randomness comes from [`Context::stream`] alone.

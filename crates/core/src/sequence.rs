@@ -7,7 +7,7 @@ use crate::slots::Slots;
 
 /// Batches by index: the contract of Keras' `Sequence`.
 ///
-/// The laws, which [`testing::check_sequence`](crate::testing::check_sequence) tries on any implementation:
+/// The laws, which `testing::check_sequence` (feature `testing`) tries on any implementation:
 ///
 /// 1. [`get`](Sequence::get) is a function of its arguments, of what the sequence was made of, and of what its hook
 ///    keeps: the same batch from any thread, at any time, in any order.

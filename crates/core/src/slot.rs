@@ -247,7 +247,7 @@ mod tests {
 
     fn layout() -> Arc<Layout> {
         let fields = vec![Field::new::<f32>("image", &[2, 3]), Field::new::<i64>("label", &[])];
-        Arc::new(Layout::new(fields, 7).unwrap())
+        Arc::new(Layout::new(fields, 7).expect("two small fields"))
     }
 
     #[test]

@@ -182,15 +182,12 @@ mod tests {
     use crate::random::Stream;
     use crate::sampler::{Order, Sampler, Shuffled, Weighted};
 
-    fn plans(
-        sampler: impl Sampler + Clone + 'static,
-        world: usize,
-        last: LastBatch,
-        uneven: Uneven,
-    ) -> Vec<Plan> {
-        (0..world)
-            .map(|index| Plan::new(sampler.clone(), 1, 12, last, Rank { index, world }, uneven).unwrap())
-            .collect()
+    fn plans(sampler: impl Sampler + 'static, world: usize, last: LastBatch, uneven: Uneven) -> Vec<Plan> {
+        let sampler: Arc<dyn Sampler> = Arc::new(sampler);
+        let plan = |index| {
+            Plan::shared(Arc::clone(&sampler), 1, 12, last, Rank { index, world }, uneven).expect("a plan")
+        };
+        (0..world).map(plan).collect()
     }
 
     #[test]

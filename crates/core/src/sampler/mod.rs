@@ -22,7 +22,7 @@ use crate::random::Stream;
 
 /// Which sample stands at which position, as a function of (seed, epoch).
 ///
-/// The laws, which [`testing::check_sampler`](crate::testing::check_sampler) tries on any implementation:
+/// The laws, which `testing::check_sampler` (feature `testing`) tries on any implementation:
 ///
 /// 1. [`order`](Sampler::order) is a function of its arguments, and [`Order::at`] of its own.
 /// 2. Every position below [`len`](Sampler::len) has an index below [`samples`](Sampler::samples).

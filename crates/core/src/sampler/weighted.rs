@@ -215,7 +215,7 @@ mod tests {
         }
         // The first draw has chances 1/8, 2/8, 5/8; 6 standard deviations.
         for (count, p) in firsts.iter().zip([0.125, 0.25, 0.625]) {
-            let bound = 6.0 * (20_000.0 * p * (1.0 - p) as f64).sqrt();
+            let bound = 6.0 * f64::sqrt(20_000.0 * p * (1.0 - p));
             assert!((*count as f64 - 20_000.0 * p).abs() < bound, "{firsts:?}");
         }
     }
