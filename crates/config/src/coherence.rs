@@ -5,7 +5,6 @@ use crate::data::{Augment, Data, DataFile, Held, ImageType, Normalize, Scale, Sp
 use crate::loader::{ClassWeight, Loader, Sampler, Shuffle};
 use crate::model::Model;
 use crate::node::Node;
-use crate::sources::Source;
 use crate::training::{Optimizer, Training};
 
 /// The sections that are right in themselves.
@@ -61,25 +60,14 @@ impl Report<'_, '_> {
 
 fn check_data(data: &Data, report: &mut Report<'_, '_>) {
     let Data { root: _, origin: _, source, split, scale, normalize, dtype, one_hot, augment } = data;
-    let (validation, labels, groups) = match source {
-        Source::Idx(idx) => (idx.validation.is_some().then_some("idx"), idx.train.labels.is_some(), false),
-        Source::Csv(csv) => {
-            (csv.validation.is_some().then_some("csv"), csv.label.is_some(), csv.group.is_some())
-        }
-        Source::Npz(npz) => (npz.validation.is_some().then_some("npz"), npz.train.labels.is_some(), false),
-        Source::Folder(folder) => {
-            (folder.validation.is_some().then_some("folder"), true, folder.labels.is_some())
-        }
-        Source::Glyphs(_) => (None, true, false),
-    };
-    if let (true, Some(source)) = (split.is_some(), validation) {
-        let message = format!("there is a validation set of its own already, `data.{source}.validation`");
+    if split.is_some() && source.has_validation() {
+        let message =
+            format!("there is a validation set of its own already, `data.{}.validation`", source.key());
         report.add("data.split", message, Some("keep one of them"));
     }
     if let Some(split) = split {
-        if split.by == SplitBy::Group && !groups {
-            let help =
-                "a `csv` with `group`, or a `folder` with `labels` that has a column `group`, names them";
+        if split.by == SplitBy::Group && !source.has_groups() {
+            let help = "the key `group` of a `csv`, or of the `table` of a `folder`, names their column";
             report.add("data.split.by", "the samples of this source belong to no groups", Some(help));
         }
         if split.by == SplitBy::Group && matches!(split.validation, Held::Listed(_)) {
@@ -87,7 +75,7 @@ fn check_data(data: &Data, report: &mut Report<'_, '_>) {
             report.add("data.split.by", message, None);
         }
     }
-    if *one_hot && !labels {
+    if *one_hot && !source.has_labels() {
         report.add(
             "data.one_hot",
             "there are no labels to write as one-hot",
@@ -100,9 +88,6 @@ fn check_data(data: &Data, report: &mut Report<'_, '_>) {
         }
         if matches!(scale, Scale::Divide(_)) {
             report.add("data.scale", "bytes cannot be scaled; that needs `dtype: f32`", None);
-        }
-        if augment.is_some() {
-            report.add("data.augment", "bytes cannot be augmented; that needs `dtype: f32`", None);
         }
     }
     if let Normalize::MeanStd(given) = normalize {
@@ -172,13 +157,7 @@ fn check_loader(loader: &Loader, report: &mut Report<'_, '_>) {
 
 /// What draws or weighs by class needs labels.
 fn check_classes(data: &Data, loader: &Loader, report: &mut Report<'_, '_>) {
-    let labels = match &data.source {
-        Source::Idx(idx) => idx.train.labels.is_some(),
-        Source::Csv(csv) => csv.label.is_some(),
-        Source::Npz(npz) => npz.train.labels.is_some(),
-        Source::Folder(_) | Source::Glyphs(_) => true,
-    };
-    if labels {
+    if data.source.has_labels() {
         return;
     }
     if loader.sampler.is_some() {

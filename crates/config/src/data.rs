@@ -243,7 +243,7 @@ pub struct Augment {
     /// Turns it about its middle, counter-clockwise above 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotate: Option<Angle>,
-    /// Moves it.
+    /// Moves it to the right and down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shift: Option<Shift>,
     /// Adds normal noise to each pixel, after scaling and before normalizing.

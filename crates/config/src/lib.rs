@@ -9,7 +9,13 @@ mod file;
 mod loader;
 mod model;
 mod node;
+#[cfg(feature = "images")]
+mod open;
+#[cfg(feature = "images")]
+mod open_error;
 mod place;
+#[cfg(feature = "images")]
+mod read;
 mod reference;
 mod schema;
 mod settings;
@@ -30,10 +36,17 @@ pub use loader::{
     Windowed,
 };
 pub use model::{Activation, Beta, BetaSchedule, Learned, Likelihood, Model, Sigma, Vae};
+#[cfg(feature = "images")]
+pub use open::{DataRoot, ImageBatches, ImageData, Opened};
+#[cfg(feature = "images")]
+pub use open_error::OpenError;
 pub use place::Place;
 pub use reference::reference;
 pub use schema::schema;
-pub use sources::{ChannelAxis, Channels, Csv, Folder, Glyphs, Idx, IdxFiles, Npz, NpzArrays, Source};
+pub use sources::{
+    Bits, ChannelAxis, Channels, Column, Csv, Fit, Folder, Glyphs, Idx, IdxFiles, LabelKind, Npz, NpzArrays,
+    PathTable, PixelType, Source,
+};
 pub use training::{
     Adam, Auto, Checkpoint, ClipGradient, Logging, Optimizer, Schedule, Sgd, Threads, Training,
 };

@@ -20,6 +20,50 @@ pub enum Source {
     Glyphs(Glyphs),
 }
 
+impl Source {
+    /// Returns the key of the source in `data:`.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Idx(_) => "idx",
+            Self::Csv(_) => "csv",
+            Self::Npz(_) => "npz",
+            Self::Folder(_) => "folder",
+            Self::Glyphs(_) => "glyphs",
+        }
+    }
+
+    /// Returns whether training samples have labels, as far as the configuration tells.
+    pub(crate) fn has_labels(&self) -> bool {
+        match self {
+            Self::Idx(idx) => idx.train.labels.is_some(),
+            Self::Csv(csv) => csv.label.is_some(),
+            Self::Npz(npz) => npz.train.labels.is_some(),
+            Self::Folder(folder) => folder.table.as_ref().is_none_or(|table| table.label.is_some()),
+            Self::Glyphs(_) => true,
+        }
+    }
+
+    /// Returns whether training samples have groups, as far as the configuration tells.
+    pub(crate) fn has_groups(&self) -> bool {
+        match self {
+            Self::Csv(csv) => csv.group.is_some(),
+            Self::Folder(folder) => folder.table.as_ref().is_some_and(|table| table.group.is_some()),
+            Self::Idx(_) | Self::Npz(_) | Self::Glyphs(_) => false,
+        }
+    }
+
+    /// Returns whether there is a validation set of its own.
+    pub(crate) fn has_validation(&self) -> bool {
+        match self {
+            Self::Idx(idx) => idx.validation.is_some(),
+            Self::Csv(csv) => csv.validation.is_some(),
+            Self::Npz(npz) => npz.validation.is_some(),
+            Self::Folder(folder) => folder.validation.is_some(),
+            Self::Glyphs(_) => false,
+        }
+    }
+}
+
 /// `data.idx:` IDX files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -45,7 +89,7 @@ pub struct IdxFiles {
     pub labels: Option<PathBuf>,
 }
 
-/// `data.csv:` tables with a header line and a row for each image.
+/// `data.csv:` tables with a row for each image, compressed with gzip or not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Csv {
@@ -57,16 +101,66 @@ pub struct Csv {
     /// The table of the test set; never part of a split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
-    /// Channels, height and width of an image, whose pixels are the columns that are neither label nor group, in
-    /// order.
+    /// Channels, height and width of an image, whose pixels are the columns that are nothing else, from left to right.
     #[schemars(inner(range(min = 1, max = 1_000_000)))]
     pub shape: [usize; 3],
-    /// The column of labels.
+    /// Where the channels of a pixel stand: `first` for [C, H, W], `last` for [H, W, C].
+    #[serde(default)]
+    pub channels: ChannelAxis,
+    /// What pixels are: `u8` for bytes from 0 to 255, `f32` for any numbers.
+    #[serde(default)]
+    pub pixels: PixelType,
+    /// Whether the first row names the columns.
+    #[serde(default = "yes")]
+    pub header: bool,
+    /// The column of labels, by its name, or by its position from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
+    pub label: Option<Column>,
+    /// How labels are written: as whole `numbers`, or as `names`, which are numbered in alphabetical order.
+    #[serde(default)]
+    pub labels: LabelKind,
+    /// The column that names samples; by default the name of the file and the number of the row do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Column>,
     /// The column that says what a sample belongs to (a patient, a writer), for `split: { by: group }`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
+    pub group: Option<Column>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Column {
+    /// By its position, from 0.
+    Position(#[schemars(range(max = 10_000_000))] usize),
+    /// By its name in the first row.
+    Name(String),
+}
+
+/// `data.csv.pixels:` what pixels are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PixelType {
+    /// Bytes, 0 to 255.
+    #[default]
+    U8,
+    /// Any numbers.
+    F32,
+}
+
+/// `labels:` how classes are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelKind {
+    /// As whole numbers.
+    #[default]
+    Numbers,
+    /// As names; their alphabetical order numbers them from 0.
+    Names,
 }
 
 /// `data.npz:` `NumPy` arrays.
@@ -115,7 +209,7 @@ pub enum ChannelAxis {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Folder {
-    /// The folder of the training set: a folder for each class in it, unless `labels` is given.
+    /// The folder of the training set: a folder for each class in it, unless there is a `table`.
     pub train: PathBuf,
     /// The folder of the validation set, where it has one of its own; otherwise see `split`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,15 +217,99 @@ pub struct Folder {
     /// The folder of the test set; never part of a split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
-    /// Height and width that every image is brought to.
+    /// Height and width of an image; by default those of the first picture of the training set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(inner(range(min = 1, max = 16_384)))]
-    pub size: [usize; 2],
+    pub size: Option<[usize; 2]>,
+    /// What happens to a picture of another size: `exact` makes it an error of the data, `resize` scales it linearly.
+    #[serde(default)]
+    pub fit: Fit,
     /// 1 for grey, 3 for colours.
     #[serde(default)]
     pub channels: Channels,
-    /// A table in each set's folder, with the columns `path` and `label` (and `group`), instead of class folders.
+    /// How many bits of a pixel are kept: 8 (bytes) or 16 (floats from 0 to 65535).
+    #[serde(default)]
+    pub bits: Bits,
+    /// A table in each set's folder that names its pictures and their labels, instead of class folders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels: Option<PathBuf>,
+    pub table: Option<PathTable>,
+}
+
+/// `data.folder.table:` a table of pictures, with a header line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PathTable {
+    /// The name of the table, in the folder of each set.
+    pub file: PathBuf,
+    /// The column of paths, which are relative to the folder.
+    #[serde(default = "path")]
+    pub path: Column,
+    /// The column of labels, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<Column>,
+    /// How labels are written: as whole `numbers`, or as `names`, which are numbered in alphabetical order.
+    #[serde(default)]
+    pub labels: LabelKind,
+    /// The column that says what a sample belongs to (a patient, a writer), for `split: { by: group }`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Column>,
+}
+
+fn path() -> Column {
+    Column::Name("path".to_owned())
+}
+
+/// `data.folder.fit:` what happens to a picture of another size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Fit {
+    /// It is an error of the data.
+    #[default]
+    Exact,
+    /// It is scaled, linearly.
+    Resize,
+}
+
+/// `data.folder.bits:` how many bits of a pixel are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum Bits {
+    /// Bytes.
+    #[default]
+    Eight,
+    /// Floats from 0 to 65535.
+    Sixteen,
+}
+
+impl TryFrom<u8> for Bits {
+    type Error = &'static str;
+
+    fn try_from(bits: u8) -> Result<Self, Self::Error> {
+        match bits {
+            8 => Ok(Self::Eight),
+            16 => Ok(Self::Sixteen),
+            _ => Err("expected 8 or 16"),
+        }
+    }
+}
+
+impl From<Bits> for u8 {
+    fn from(bits: Bits) -> Self {
+        match bits {
+            Bits::Eight => 8,
+            Bits::Sixteen => 16,
+        }
+    }
+}
+
+impl JsonSchema for Bits {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Bits".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "integer", "enum": [8, 16] })
+    }
 }
 
 /// `data.folder.channels:` 1 for grey, 3 for colours.

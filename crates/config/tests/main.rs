@@ -3,6 +3,8 @@
 
 mod hostile;
 mod mistakes;
+#[cfg(feature = "images")]
+mod open;
 mod properties;
 mod resolved;
 mod settings;

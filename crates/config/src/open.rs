@@ -1,0 +1,333 @@
+//! The data of a configuration, opened: training, validation and test batches.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use batchwright_core::{
+    self as core, BatchOptions, Batches, Dataset, LastBatch, LoaderOptions, Rank, Sequence, Sequential,
+};
+use batchwright_images::{self as images, ImageOptions, ImageSet, ImageSource, Subset};
+
+use crate::config::Config;
+use crate::data::{Held, MeanStd, Normalize, Split, SplitBy};
+use crate::loader::{ClassWeight, OnError, Sampler, Shuffle, Uneven, Windowed};
+use crate::open_error::OpenError;
+use crate::read::{self, AnyImages, Reader, Set};
+
+/// The samples of one set: a side of a split, or all of it.
+pub type ImageData = Subset<ImageSet<Arc<dyn ImageSource>>>;
+
+/// The batches of one set.
+pub type ImageBatches = Batches<ImageData>;
+
+/// Where the data of a configuration are looked for: below `data.root`, unless a folder is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DataRoot(Option<PathBuf>);
+
+impl DataRoot {
+    /// Looks below the given folder.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self(Some(folder.into()))
+    }
+
+    /// Looks below `given` (the `--data DIR` of a command line); without it, below what the environment variable
+    /// `BATCHWRIGHT_DATA` says; without that, below `data.root`.
+    pub fn from_environment(given: Option<PathBuf>) -> Self {
+        let named = || std::env::var_os("BATCHWRIGHT_DATA").filter(|value| !value.is_empty());
+        Self(given.or_else(|| named().map(PathBuf::from)))
+    }
+
+    /// Returns the folder that the paths of `config` are relative to.
+    pub fn of(&self, config: &Config) -> PathBuf {
+        match (&self.0, &config.data.root) {
+            (Some(folder), _) => folder.clone(),
+            (None, Some(root)) => config.folder().join(root),
+            (None, None) if config.folder() == Path::new("") => PathBuf::from("."),
+            (None, None) => config.folder().to_owned(),
+        }
+    }
+}
+
+/// The data of a run, ready for loaders.
+#[derive(Debug)]
+pub struct Opened {
+    /// What is trained on, in the order and with the changes that the configuration asks for.
+    pub training: ImageBatches,
+    /// What is validated on, if anything: every sample once, in order, unchanged.
+    pub validation: Option<ImageBatches>,
+    /// What is tested on, if anything: every sample once, in order, unchanged.
+    pub test: Option<ImageBatches>,
+}
+
+impl Opened {
+    /// Returns the number of classes; 0 without labels.
+    pub fn classes(&self) -> usize {
+        self.training.dataset().dataset().classes()
+    }
+
+    /// Describes the sets in a few lines.
+    pub fn describe(&self) -> String {
+        let mut text = String::new();
+        let sets = [
+            ("training", Some(&self.training)),
+            ("validation", self.validation.as_ref()),
+            ("test", self.test.as_ref()),
+        ];
+        for (name, batches) in sets {
+            let Some(batches) = batches else { continue };
+            let (samples, count) = (batches.dataset().len(), batches.len());
+            let _ = writeln!(text, "{name}: {samples} samples, {count} batches an epoch");
+        }
+        let fields: Vec<String> = self.training.dataset().fields().iter().map(ToString::to_string).collect();
+        let _ = write!(text, "fields: {}", fields.join("; "));
+        if 0 < self.classes() {
+            let _ = write!(text, "; {} classes", self.classes());
+        }
+        text
+    }
+}
+
+impl Config {
+    /// Opens the data: reads files into memory, or lists them where they are read later.
+    ///
+    /// # Errors
+    /// Names the key, the path, where the files can be had and what to set where they are missing.
+    pub fn open(&self, root: &DataRoot) -> Result<Opened, OpenError> {
+        let root = root.of(self);
+        let reader = Reader { data: &self.data, root: &root };
+        let source = read_training(&reader)?;
+        let (training, split) = match &self.data.split {
+            Some(split) => {
+                let sides = self.sides(split, &source, &reader)?;
+                (sides.training, Some(sides.validation))
+            }
+            None => ((0..source.len()).collect(), None),
+        };
+        let options = self.image_options(&source, &training)?;
+        let key = format!("data.{}", self.data.source.key());
+        let set = |source: AnyImages, options: ImageOptions, indices: Vec<usize>| {
+            let refused = |source| OpenError::Images { key: key.clone(), source: Box::new(source) };
+            Subset::new(ImageSet::new(source, options).map_err(refused)?, indices).map_err(refused)
+        };
+        let plain = ImageOptions { augment: None, ..options.clone() };
+        let [_, height, width] = source.shape();
+        let other = |which: Set| -> Result<Option<ImageData>, OpenError> {
+            let Some(images) = reader.read(which, Some([height, width]))? else { return Ok(None) };
+            goes_with(&source, &images, &format!("{key}.{}", which.key()))?;
+            let indices = (0..images.len()).collect();
+            set(images, plain.clone(), indices).map(Some)
+        };
+        let validation = match split {
+            Some(indices) => Some(set(Arc::clone(&source), plain.clone(), indices)?),
+            None => other(Set::Validation)?,
+        };
+        let test = other(Set::Test)?;
+        let training = set(Arc::clone(&source), options, training)?;
+        Ok(Opened {
+            training: self.training_batches(training)?,
+            validation: validation.map(|data| self.plain_batches(data, Set::Validation)).transpose()?,
+            test: test.map(|data| self.plain_batches(data, Set::Test)).transpose()?,
+        })
+    }
+
+    /// Returns how loaders of this run read ahead. Which epochs there are is left to whoever reads.
+    pub fn loader_options(&self) -> LoaderOptions {
+        LoaderOptions {
+            workers: self.loader.workers,
+            max_queue_size: self.loader.max_queue_size,
+            queue_bytes: self.loader.queue_budget.map(crate::ByteSize::bytes),
+            timeout: self.loader.timeout.map(crate::TimeSpan::duration),
+            ..LoaderOptions::default()
+        }
+    }
+
+    fn sides(
+        &self,
+        split: &Split,
+        source: &AnyImages,
+        reader: &Reader<'_>,
+    ) -> Result<images::Sides, OpenError> {
+        let seed = self.seed;
+        let rule = match (&split.validation, split.by) {
+            (Held::Fraction(validation), SplitBy::Sample) => {
+                images::Split::Fraction { seed, validation: *validation }
+            }
+            (Held::Fraction(validation), SplitBy::Group) => {
+                images::Split::Groups { seed, validation: *validation }
+            }
+            (Held::Listed(list), SplitBy::Sample | SplitBy::Group) => {
+                let path = reader.find("data.split.validation", list)?;
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|source| OpenError::List { path: path.clone(), source })?;
+                let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+                images::Split::List { validation: lines.map(str::to_owned).collect() }
+            }
+        };
+        rule.of(source)
+            .map_err(|source| OpenError::Images { key: "data.split".to_owned(), source: Box::new(source) })
+    }
+
+    fn image_options(&self, source: &AnyImages, training: &[usize]) -> Result<ImageOptions, OpenError> {
+        let scale = read::scale(self.data.scale);
+        let normalize = match &self.data.normalize {
+            Normalize::None => None,
+            Normalize::MeanStd(MeanStd { mean: Some(mean), std: Some(std) }) => {
+                Some(images::MeanStd { mean: mean.clone(), std: std.clone() })
+            }
+            Normalize::MeanStd(_) => {
+                let of = images::MeanStd::of(source, training, scale);
+                let key = "data.normalize".to_owned();
+                Some(of.map_err(|source| OpenError::Images { key, source: Box::new(source) })?)
+            }
+        };
+        Ok(ImageOptions {
+            dtype: read::image_type(self.data.dtype),
+            scale,
+            normalize,
+            one_hot: self.data.one_hot,
+            classes: (0 < source.classes()).then(|| source.classes()),
+            augment: self.data.augment.map(read::augment),
+        })
+    }
+
+    fn training_batches(&self, data: ImageData) -> Result<ImageBatches, OpenError> {
+        let loader = &self.loader;
+        let class_weight = match &loader.class_weight {
+            None => None,
+            Some(ClassWeight::Given(classes)) => {
+                Some(classes.iter().map(|(class, weight)| (*class, weight.0)).collect())
+            }
+            Some(ClassWeight::Balanced(_)) => Some(balanced_weights(&data)?),
+        };
+        let options = BatchOptions {
+            last: if loader.drop_last { LastBatch::Drop } else { LastBatch::Short },
+            uneven: match loader.ranks.uneven {
+                Uneven::Exact => core::Uneven::Exact,
+                Uneven::Pad => core::Uneven::Pad,
+                Uneven::Drop => core::Uneven::Drop,
+            },
+            class_weight,
+            ..self.batch_options()
+        };
+        let sampler = self.sampler(&data)?;
+        Batches::shared(data, sampler, options)
+            .map_err(|source| OpenError::Plan { set: Set::Training.name(), source })
+    }
+
+    /// Every sample once, in order, whatever the order of training is.
+    fn plain_batches(&self, data: ImageData, set: Set) -> Result<ImageBatches, OpenError> {
+        let sampler = Sequential::new(data.len());
+        Batches::new(data, sampler, self.batch_options())
+            .map_err(|source| OpenError::Plan { set: set.name(), source })
+    }
+
+    fn batch_options(&self) -> BatchOptions {
+        BatchOptions {
+            seed: self.seed,
+            batch_size: self.loader.batch_size.get(),
+            last: LastBatch::Short,
+            rank: Rank { index: self.loader.ranks.index, world: self.loader.ranks.world },
+            uneven: core::Uneven::Exact,
+            on_error: match self.loader.on_error {
+                OnError::Fail => core::OnError::Fail,
+                OnError::Skip { budget } => core::OnError::Skip { budget },
+                OnError::Substitute { budget } => core::OnError::Substitute { budget },
+            },
+            class_weight: None,
+        }
+    }
+
+    fn sampler(&self, data: &ImageData) -> Result<Arc<dyn core::Sampler>, OpenError> {
+        let samples = data.len();
+        match &self.loader.sampler {
+            None => {}
+            Some(Sampler::Balanced(balanced)) => {
+                let key = "loader.sampler.balanced";
+                let draws = balanced.draws.map_or(samples, usize::from);
+                let sampler = core::Balanced::new(&classes(data, key)?, draws)
+                    .map_err(|source| OpenError::Sampler { key, source })?;
+                return Ok(Arc::new(sampler));
+            }
+            Some(Sampler::Weighted(weighted)) => {
+                let key = "loader.sampler.weighted";
+                let weight = |class: &u32| {
+                    let weight = weighted.classes.get(class).map(|weight| f64::from(weight.0));
+                    let message = format!("class {class} has no weight in `classes`");
+                    weight.ok_or(OpenError::Classes { key, message })
+                };
+                let weights: Vec<f64> =
+                    classes(data, key)?.iter().map(weight).collect::<Result<_, OpenError>>()?;
+                let draws = weighted.draws.map_or(samples, usize::from);
+                let sampler = if weighted.replacement {
+                    core::Weighted::with_replacement(weights, draws)
+                } else {
+                    core::Weighted::without_replacement(weights, draws)
+                };
+                return Ok(Arc::new(sampler.map_err(|source| OpenError::Sampler { key, source })?));
+            }
+        }
+        match self.loader.shuffle {
+            Shuffle::Whole(true) => Ok(Arc::new(core::Shuffled::new(samples))),
+            Shuffle::Whole(false) => Ok(Arc::new(Sequential::new(samples))),
+            Shuffle::Windowed(Windowed::Window { block, blocks }) => {
+                let key = "loader.shuffle.window";
+                let sampler = core::Windowed::new(samples, block, blocks)
+                    .map_err(|source| OpenError::Sampler { key, source })?;
+                Ok(Arc::new(sampler))
+            }
+        }
+    }
+}
+
+fn read_training(reader: &Reader<'_>) -> Result<AnyImages, OpenError> {
+    let images = reader.read(Set::Training, None)?;
+    Ok(images.expect("every source has a training set"))
+}
+
+/// Checks that a set has images and classes like those of the training set.
+fn goes_with(training: &AnyImages, other: &AnyImages, key: &str) -> Result<(), OpenError> {
+    let different =
+        |expected: String, found: String| Err(OpenError::Different { key: key.to_owned(), expected, found });
+    if training.shape() != other.shape() {
+        return different(format!("images of {:?}", training.shape()), format!("{:?}", other.shape()));
+    }
+    let labelled = |images: &AnyImages| !images.is_empty() && images.label(0).is_some();
+    if labelled(training) != labelled(other) && !other.is_empty() {
+        let say = |is: bool| if is { "labels".to_owned() } else { "no labels".to_owned() };
+        return different(say(labelled(training)), say(labelled(other)));
+    }
+    for class in 0..other.classes() {
+        let names = (training.class_name(class), other.class_name(class));
+        if names.0 != names.1 {
+            let say = |name: Option<&str>| match name {
+                Some(name) => format!("class {class} to be `{name}`"),
+                None => format!("no name for class {class}"),
+            };
+            return different(say(names.0), say(names.1));
+        }
+    }
+    Ok(())
+}
+
+fn classes(data: &ImageData, key: &'static str) -> Result<Vec<u32>, OpenError> {
+    let class = |index: usize| {
+        let message = format!("sample {index} ({}) has no class", data.id(index));
+        data.class(index).ok_or(OpenError::Classes { key, message })
+    };
+    (0..data.len()).map(class).collect()
+}
+
+/// Weights that make every class count the same: samples / (classes x samples of the class).
+fn balanced_weights(data: &ImageData) -> Result<BTreeMap<u32, f32>, OpenError> {
+    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+    for class in classes(data, "loader.class_weight")? {
+        *counts.entry(class).or_default() += 1;
+    }
+    let (samples, classes) = (data.len() as f64, counts.len() as f64);
+    Ok(counts
+        .into_iter()
+        .map(|(class, count)| (class, (samples / (classes * count as f64)) as f32))
+        .collect())
+}
