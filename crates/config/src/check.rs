@@ -161,6 +161,8 @@ impl<'a> Check<'a> {
             let found = node.describe();
             return self.add(node.at, path, format!("expected a finite number, found {found}"), None);
         }
+        // Beyond 128 bits, the library makes floats of whole numbers; beyond 2^53, all floats are whole.
+        let whole = whole || 9_007_199_254_740_992.0 <= value.abs();
         if !allows(schema, "number") && !whole {
             let expected = Self::expected(alternatives, choices);
             let found = node.describe();
@@ -187,7 +189,7 @@ impl<'a> Check<'a> {
         let exact = match node.value {
             // 2^64 rounds to the same f64 as the largest u64.
             Value::Integer(value) => i128::from(i64::MIN) <= value && value <= i128::from(u64::MAX),
-            _ => true,
+            _ => allows(schema, "number") || value < u64::MAX as f64,
         };
         let fits = exact
             && lowest <= value
@@ -197,7 +199,13 @@ impl<'a> Check<'a> {
             && limit("exclusiveMinimum").is_none_or(|bound| bound < value)
             && limit("exclusiveMaximum").is_none_or(|bound| value < bound);
         if !fits {
-            let range = range(schema).unwrap_or_else(|| format!("at most {highest}"));
+            let range = match range(schema) {
+                Some(range) if exact || value < 0.0 => range,
+                Some(_) | None if whole && !allows(schema, "number") => {
+                    format!("at most {}", u64::MAX)
+                }
+                range => range.unwrap_or_else(|| format!("at most {highest}")),
+            };
             self.add(node.at, path, format!("must be {range}, found {}", node.describe()), None);
         }
     }
@@ -261,12 +269,22 @@ impl<'a> Check<'a> {
         let names: Vec<String> = choices.iter().map(|(name, _)| (*name).to_owned()).collect();
         self.duplicates(entries, path);
         let mut given: Vec<String> = Vec::new();
+        let mut named_by_type = false;
         for (key, node) in entries.iter_mut() {
             let below = join(path, &key.name);
             let found = choices.iter().find(|(name, _)| *name == key.name);
             let Some((name, body)) = found else {
-                self.unknown(key, &below, &names);
                 given.push(key.name.clone());
+                match &node.value {
+                    Value::Text(word) if ["type", "kind", "name"].contains(&key.name.as_str()) => {
+                        let word = names.iter().find(|name| *name == word).unwrap_or(&names[0]);
+                        let help = format!("one key names the choice: write `{{ {word}: {{ ... }} }}`");
+                        self.add(key.at, &below, format!("unknown key `{}`", key.name), Some(help));
+                        named_by_type = true;
+                    }
+                    _ if named_by_type => {}
+                    _ => self.unknown(key, &below, &names),
+                }
                 continue;
             };
             if !given.is_empty() && !given.iter().any(|other| other == name) {

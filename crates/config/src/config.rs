@@ -185,6 +185,16 @@ impl Config {
     /// `loader.max_queue_size`, `loader.queue_budget`, `loader.timeout`, `loader.ranks.index`,
     /// `training.checkpoint` and `training.validate_every`.
     pub fn hash(&self) -> String {
+        let mut text = String::new();
+        canonical(&self.identity(), &mut text);
+        Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hash, byte| {
+            let _ = write!(hash, "{byte:02x}");
+            hash
+        })
+    }
+
+    /// Returns what [`hash`](Config::hash) is taken of, as JSON: what decides batches and losses.
+    pub fn identity(&self) -> Json {
         let mut json = serde_json::to_value(self.to_file()).unwrap_or_default();
         for path in [
             "name",
@@ -201,12 +211,7 @@ impl Config {
         ] {
             remove(&mut json, path);
         }
-        let mut text = String::new();
-        canonical(&json, &mut text);
-        Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hash, byte| {
-            let _ = write!(hash, "{byte:02x}");
-            hash
-        })
+        json
     }
 }
 

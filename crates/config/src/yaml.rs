@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_yaml::budget::BudgetBreach;
 use serde_yaml::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
-use serde_yaml::{Location, Options, Spanned};
+use serde_yaml::{Error, Location, Options, Spanned};
 
 use crate::node::{Key, Node, Value};
 use crate::place::At;
@@ -63,7 +64,7 @@ pub(crate) fn parse(content: &str, text: usize, shift: usize) -> Result<Node, Fa
     let raw: Spanned<Raw> = serde_yaml::from_str_with_options(content, options()).map_err(|error| {
         let error = error.without_snippet();
         let at = error.location().map_or(start, |location| at(location, text, shift));
-        Fault { message: tidy(&error.to_string()), at }
+        Fault { message: too_much(error).unwrap_or_else(|| tidy(&error.to_string())), at }
     })?;
     Ok(raw_to_node(raw, text, shift))
 }
@@ -71,6 +72,37 @@ pub(crate) fn parse(content: &str, text: usize, shift: usize) -> Result<Node, Fa
 /// Writes a value as a document.
 pub(crate) fn write(value: &impl Serialize) -> Result<String, String> {
     serde_yaml::to_string(value).map_err(|error| error.to_string())
+}
+
+/// Says which limit a document goes beyond, if that is what is wrong with it.
+fn too_much(error: &Error) -> Option<String> {
+    let values = format!("there are more than {MAX_NODES} values");
+    let anchors = format!("there are more than {MAX_ANCHORS} anchors or aliases, or they repeat too much");
+    Some(match error {
+        Error::Budget { breach, .. } => match breach {
+            BudgetBreach::Documents { .. } => {
+                "a second document begins; one file describes one run".to_owned()
+            }
+            BudgetBreach::Depth { .. } => format!("there are more than {MAX_DEPTH} levels"),
+            BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } => values,
+            BudgetBreach::Aliases { .. }
+            | BudgetBreach::Anchors { .. }
+            | BudgetBreach::AliasAnchorRatio { .. }
+            | BudgetBreach::MergeKeys { .. }
+            | BudgetBreach::RecordedAnchorEvents { .. }
+            | BudgetBreach::RecordedAnchorBytes { .. } => anchors,
+            _ => "there is more of it than a configuration has".to_owned(),
+        },
+        Error::MultipleDocuments { .. } => "a second document begins; one file describes one run".to_owned(),
+        Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::AliasReplayCounterOverflow { .. } => anchors,
+        _ if error.to_string().contains("recursion limit exceeded") => {
+            format!("there are more than {MAX_DEPTH} levels")
+        }
+        _ => return None,
+    })
 }
 
 /// Takes the place out of a message, which is shown apart.
