@@ -168,7 +168,10 @@ impl Folder {
             files.push(PictureFile { path, id, bytes, label: None, group });
         }
         let (numbers, names) = classes(table, labels, *kind)?;
-        let count = numbers.iter().max().map_or(0, |&largest| usize::try_from(largest + 1).unwrap_or(0));
+        let count = numbers
+            .iter()
+            .max()
+            .map_or(0, |&largest| usize::try_from(largest.saturating_add(1)).unwrap_or(0));
         for (file, label) in files.iter_mut().zip(numbers) {
             file.label = Some(label);
         }

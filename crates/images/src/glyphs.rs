@@ -14,7 +14,7 @@ use crate::source::{ImageSource, PixelType, PixelView, Scratch};
 type Point = [f32; 2];
 
 /// Points of a curve between two control points.
-const STEPS: usize = 8;
+const STEPS: usize = 5;
 
 /// Strokes tried for each that is added to a character.
 const CANDIDATES: usize = 6;
@@ -514,7 +514,7 @@ mod tests {
         let digest = facts.images().unwrap().fingerprint();
         assert_eq!(
             digest.facts()["pixels"],
-            "1 parts, sha256 d04adb9d22bfaa97a3dc80c18ef7ea86abb24d554935a82f576f273089f3bbec"
+            "1 parts, sha256 30faf5987f4175e3e26c5146ab41f78584860df7ec33a4bce67ece3b7fbf2e92"
         );
     }
 

@@ -7,6 +7,7 @@ use batchwright_core::{Fingerprint, SampleError, bytes_of};
 
 use crate::convert;
 use crate::error::Error;
+use crate::pages;
 use crate::source::{ImageSource, PixelType, PixelView, Scratch};
 
 /// The pixels of images in memory, [N, C, H, W].
@@ -112,6 +113,10 @@ impl Images {
             let found = format!("{} at pixel {} of image {}", values[at], at % size, at / size);
             return Err(Error::choice("pixels", "finite numbers", found));
         }
+        pages::prefer_large(match &pixels {
+            Pixels::U8(pixels) => pixels,
+            Pixels::F32(pixels) => bytes_of(pixels),
+        });
         Ok(Self {
             shape,
             count,
@@ -133,7 +138,7 @@ impl Images {
     pub fn with_labels(mut self, labels: Vec<i64>) -> Result<Self, Error> {
         self.check_count("the list of labels", labels.len())?;
         let largest = labels.iter().copied().max().unwrap_or(-1);
-        self.classes = self.classes.max(usize::try_from(largest + 1).unwrap_or(0));
+        self.classes = self.classes.max(usize::try_from(largest.saturating_add(1)).unwrap_or(0));
         self.labels = Some(labels);
         self.digest = OnceLock::new();
         Ok(self)

@@ -181,6 +181,10 @@ impl Array {
                 return Err(Error::malformed(path, start, "3 or 4 axes of images", found));
             }
         };
+        if shape.contains(&0) {
+            let found = format!("{shape:?}");
+            return Err(Error::malformed(path, start, "at least one image of at least one pixel", found));
+        }
         let stride = |axis: usize| -> usize {
             match shape.len() {
                 axes if axes <= axis => 0,
@@ -366,9 +370,13 @@ mod tests {
             assert!(read(&good[..end], Channels::First).is_err(), "{end}");
         }
         assert!(read(&good, Channels::First).is_ok());
-        for shape in
-            ["(99999999999, 99999, 9999999)", "(4294967296, 1, 1)", "(1, 0, 1)", "(18446744073709551616,1,1)"]
-        {
+        for shape in [
+            "(99999999999, 99999, 9999999)",
+            "(4294967296, 1, 1)",
+            "(1, 0, 1)",
+            "(0, 9223372036854775807, 9223372036854775807)",
+            "(18446744073709551616,1,1)",
+        ] {
             assert!(read(&npy(&dict("<f4", "False", shape), &[0; 16]), Channels::First).is_err(), "{shape}");
         }
     }

@@ -117,6 +117,8 @@ fn choices_that_do_not_fit_are_errors_that_say_so() {
         error(ImageOptions { normalize: Some(MeanStd { mean: vec![0.0], std: vec![1.0] }), ..default() }),
         "`mean`: expected 2 finite numbers, one a channel, found [0.0]"
     );
+    let largest = Images::from_u8([1, 1, 1], vec![9]).unwrap().with_labels(vec![i64::MAX]).unwrap();
+    assert!(ImageSet::new(largest, ImageOptions { classes: Some(9), one_hot: true, ..default() }).is_err());
     let unlabelled = Images::from_u8([1, 1, 1], vec![9]).unwrap();
     assert!(ImageSet::new(unlabelled, ImageOptions { one_hot: true, ..default() }).is_err());
 }
