@@ -60,4 +60,28 @@ mod tests {
         assert_eq!(clipped[0].double_value(&[0]), 1.0);
         assert_eq!(clipped[2].double_value(&[0]), -1.0);
     }
+
+    #[test]
+    fn clipping_by_norm_is_pytorchs() {
+        use std::collections::BTreeMap;
+        let oracle: serde_json::Value =
+            serde_json::from_str(include_str!("../tests/oracle/optimizers.json")).unwrap();
+        let numbers = |value: &serde_json::Value| {
+            let numbers = value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap() as f32);
+            Tensor::from_slice(&numbers.collect::<Vec<_>>())
+        };
+        let case = &oracle["cases"]["sgd_clipped"];
+        let settings = serde_json::from_value(case["settings"].clone()).unwrap();
+        let parameters = ["a", "b"].map(|name| (name.to_owned(), numbers(&oracle["start"][name])));
+        let mut optimizer = crate::Optimizer::new(settings, BTreeMap::from(parameters)).unwrap();
+        for step in oracle["gradients"].as_array().unwrap() {
+            let mut gradients = ["a", "b"].map(|name| numbers(&step[name]));
+            clip(&mut gradients, ClipGradient::Norm(case["clip"].as_f64().unwrap())).unwrap();
+            optimizer.step(&gradients, optimizer.rate()).unwrap();
+        }
+        for (parameter, name) in optimizer.parameters().iter().zip(["a", "b"]) {
+            let most = (parameter - numbers(&case["end"][name])).abs().max().double_value(&[]);
+            assert!(most < 1e-6, "{name}: {most}");
+        }
+    }
 }

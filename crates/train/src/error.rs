@@ -66,7 +66,7 @@ pub enum Error {
         /// The folder of the checkpoint.
         path: PathBuf,
         /// Why not.
-        source: CheckpointError,
+        source: Box<CheckpointError>,
     },
     /// The configuration is another than the one the run was started with.
     #[error("the configuration of the run in {} has changed: {}", path.display(), changes.join("; "))]
@@ -98,13 +98,13 @@ pub enum Error {
         /// Which one.
         name: String,
         /// Why not.
-        source: LoadError,
+        source: Box<LoadError>,
     },
     /// The loader does not go on from the state in the checkpoint.
     #[error("cannot go on where the checkpoint stands")]
     ResumeData {
         /// Why not.
-        source: ResumeError,
+        source: Box<ResumeError>,
     },
     /// The task failed.
     #[error("the task failed to {doing} at step {step}")]

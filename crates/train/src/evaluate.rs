@@ -78,7 +78,8 @@ pub(crate) fn evaluate(
     let mut sums: BTreeMap<&'static str, Tensor> = BTreeMap::new();
     let mut samples = 0;
     while let Some(batch) = loader.next_batch() {
-        let batch = batch.map_err(|source| Error::Load { name: name.to_owned(), source })?;
+        let batch =
+            batch.map_err(|source| Error::Load { name: name.to_owned(), source: Box::new(source) })?;
         if batch.is_empty() {
             continue;
         }

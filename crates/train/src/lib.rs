@@ -2,8 +2,10 @@
 
 mod checkpoint;
 mod clip;
+mod clock;
 mod error;
 mod evaluate;
+mod fit;
 mod logs;
 mod optim;
 mod options;
@@ -12,6 +14,7 @@ mod progress;
 mod resume;
 mod run;
 mod schedule;
+mod settings;
 mod stop;
 mod summary;
 mod task;

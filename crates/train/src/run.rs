@@ -47,7 +47,7 @@ impl Run {
         let (store, rejected) = Store::open(&checkpoints, keep).map_err(|source| Error::Checkpoint {
             doing: "look for",
             path: checkpoints,
-            source,
+            source: Box::new(source),
         })?;
         Ok((Self { folder: path(), store, rejected, _lock: Some(lock) }, is_there))
     }
@@ -58,8 +58,9 @@ impl Run {
         if !checkpoints.exists() {
             return Err(Error::NoRun { path: folder.to_owned() });
         }
-        let (store, rejected) = Store::read(&checkpoints, usize::MAX)
-            .map_err(|source| Error::Checkpoint { doing: "look for", path: checkpoints, source })?;
+        let (store, rejected) = Store::read(&checkpoints, usize::MAX).map_err(|source| {
+            Error::Checkpoint { doing: "look for", path: checkpoints, source: Box::new(source) }
+        })?;
         Ok(Self { folder: folder.to_owned(), store, rejected, _lock: None })
     }
 

@@ -1,8 +1,5 @@
 //! From the arrays of a batch to tensors, without a copy on the CPU.
-#![expect(
-    unsafe_code,
-    reason = "lends the memory of an owned array to a tensor; pinned memory for the loader's pool"
-)]
+#![expect(unsafe_code, reason = "supplies the loader's pool with pinned memory")]
 
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
@@ -87,15 +84,7 @@ pub fn tensor_of_array(array: Array) -> Result<Tensor, Error> {
         DType::F64 => Kind::Double,
     };
     let shape: Vec<i64> = array.shape().iter().map(|&n| n as i64).collect();
-    tensor_from_owner(array, lend, &shape, kind).map_err(|source| Error::Tensor { source })
-}
-
-/// Lends the bytes of an array.
-fn lend(array: &mut Array) -> &mut [u8] {
-    let len = array.bytes().len();
-    // SAFETY: the array is owned by whom it is borrowed from, for as long as the result; arrays of a batch cover disjoint
-    // ranges; the range has `len` initialised bytes.
-    unsafe { std::slice::from_raw_parts_mut(array.as_mut_ptr(), len) }
+    tensor_from_owner(array, Array::bytes_mut, &shape, kind).map_err(|source| Error::Tensor { source })
 }
 
 /// Makes batches into tensors on one device. On CUDA the copy runs beside the program's work where the batch lies in pinned

@@ -2,11 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use batchwright_config as config;
-use batchwright_core::{Batch, BoxError, Field, Fingerprint, LoaderOptions, Sequence, Stream};
-use batchwright_train::{Error, Outcome, Resume, Summary, Trainer, TrainerOptions, Vae};
+use batchwright_core::{Batch, BoxError, Field, Fingerprint, Sequence, Stream};
+use batchwright_train::{
+    Conclusion, Error, Losses, Outcome, Picture, Pictures, Resume, Step, StopFlag, Summary, Task,
+    TensorBatch, Totals, Trainer, TrainerOptions, Vae,
+};
 
 /// Bars, horizontal or vertical, at a random place: 22 samples in batches of 4, the last of which is short.
 struct Bars {
@@ -71,30 +75,101 @@ fn options(folder: &Path, resume: Resume) -> TrainerOptions {
     options
 }
 
-fn train(options: TrainerOptions) -> Result<Summary, Error> {
+/// What happens when step `at` is computed.
+#[derive(Clone, Copy, PartialEq)]
+enum Event {
+    Nothing,
+    /// The program is asked to stop.
+    Stop {
+        at: u64,
+    },
+    /// The step fails, and nothing is saved: as far as files tell, the program was killed.
+    Kill {
+        at: u64,
+    },
+}
+
+/// A VAE to which something happens.
+struct Eventful {
+    vae: Vae,
+    event: Event,
+    stop: StopFlag,
+}
+
+impl Task for Eventful {
+    fn loss(&self, batch: &TensorBatch, step: Step) -> Result<Losses, BoxError> {
+        if self.event == (Event::Stop { at: step.step }) {
+            self.stop.set(15);
+        }
+        if self.event == (Event::Kill { at: step.step }) {
+            return Err("killed".into());
+        }
+        self.vae.loss(batch, step)
+    }
+    fn validate(&self, batch: &TensorBatch, step: Step) -> Result<Losses, BoxError> {
+        self.vae.validate(batch, step)
+    }
+    fn conclude(&self, totals: &Totals) -> Conclusion {
+        self.vae.conclude(totals)
+    }
+    fn pictures(&self, batch: &TensorBatch, step: Step, to: &mut dyn Pictures) -> Result<(), BoxError> {
+        self.vae.pictures(batch, step, to)
+    }
+}
+
+fn train_with(options: TrainerOptions, event: Event) -> Result<Summary, Error> {
+    let stop = options.stop.clone();
     let mut trainer = Trainer::new(options)?;
-    let task = Vae::new(&trainer.root(), &vae(0.1), [1, SIDE, SIDE]).unwrap();
-    trainer.fit(&task, bars(), Some(Box::new(Bars { samples: 10 })))
+    let vae = Vae::new(&trainer.root(), &vae(0.1), [1, SIDE, SIDE]).unwrap();
+    trainer.fit(&Eventful { vae, event, stop }, bars(), Some(Box::new(Bars { samples: 10 })))
+}
+
+fn train(options: TrainerOptions) -> Result<Summary, Error> {
+    train_with(options, Event::Nothing)
+}
+
+/// libtorch's generator and threads belong to the process: one training at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static TRAINING: Mutex<()> = Mutex::new(());
+    TRAINING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The checkpoints of a run, oldest first.
+fn checkpoints(folder: &Path) -> Vec<PathBuf> {
+    let mut all: Vec<_> =
+        fs::read_dir(folder.join("checkpoints")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    all.sort();
+    all
 }
 
 fn read(folder: &Path, name: &str) -> String {
     fs::read_to_string(folder.join(name)).unwrap()
 }
 
+/// What a run leaves behind that has to be the same, however often it was interrupted.
+fn remains(folder: &Path) -> (Vec<u8>, Vec<u8>, String, String) {
+    let last = checkpoints(folder).pop().unwrap();
+    let bytes = |name: &str| fs::read(last.join(name)).unwrap();
+    (
+        bytes("model.safetensors"),
+        bytes("optimizer.safetensors"),
+        read(folder, "metrics.jsonl"),
+        read(folder, "metrics.csv"),
+    )
+}
+
 #[test]
 fn a_vae_learns_and_leaves_a_run_behind() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let mut options = options(&run, Resume::Never);
     options.training.epochs = 60;
     let summary = train(options).unwrap();
     assert_eq!((summary.outcome, summary.steps, summary.epochs), (Outcome::Finished, 360, 60));
-    let first = read(&run, "metrics.jsonl");
-    let loss_of = |line: &str| {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        line["val_elbo"].as_f64()
-    };
-    let elbos: Vec<f64> = first.lines().filter_map(loss_of).collect();
+    let lines: Vec<serde_json::Value> =
+        read(&run, "metrics.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let elbos: Vec<f64> = lines.iter().filter_map(|line| line["val_elbo"].as_f64()).collect();
     assert_eq!(elbos.len(), 60);
     // 36 ln 2 = 25 nats before anything is learned; 12 bars are ln 12 = 2.5 nats at the best.
     assert!(elbos[0] < -17.0 && -15.0 < elbos[59], "{} -> {}", elbos[0], elbos[59]);
@@ -111,4 +186,353 @@ fn a_vae_learns_and_leaves_a_run_behind() {
     ] {
         assert!(run.join(name).exists(), "{name}");
     }
+    // The last two and the best.
+    let kept: Vec<_> = checkpoints(&run).iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+    assert!(kept.iter().any(|name| best.path.ends_with(name)));
+    assert!((2..=3).contains(&kept.len()) && kept.last().unwrap() == "step-0000000360", "{kept:?}");
+}
+
+#[test]
+fn figures_are_written_at_steps_that_depend_on_nothing_else() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    train(options(&run, Resume::Never)).unwrap();
+    let lines: Vec<serde_json::Value> =
+        read(&run, "metrics.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let places = |name: &str| -> Vec<(u64, u64)> {
+        let lines = lines.iter().filter(|line| line.get(name).is_some());
+        lines.map(|line| (line["step"].as_u64().unwrap(), line["epoch"].as_u64().unwrap())).collect()
+    };
+    // Every 4 steps and at the end of each epoch of 6.
+    assert_eq!(places("train_loss"), [(4, 0), (6, 0), (8, 1), (12, 1), (16, 2), (18, 2)]);
+    assert_eq!(places("val_loss"), [(6, 0), (12, 1), (18, 2)]);
+    let first = &lines[0];
+    for name in [
+        "train_elbo",
+        "train_reconstruction",
+        "train_kl",
+        "train_beta",
+        "train_gradient_norm",
+        "learning_rate",
+    ] {
+        assert!(first[name].is_number(), "{name} in {first}");
+    }
+    for name in ["val_elbo", "val_reconstruction", "val_kl", "val_active_units"] {
+        assert!(lines[2][name].is_number(), "{name} in {}", lines[2]);
+    }
+}
+
+#[test]
+fn a_run_that_was_stopped_after_any_step_goes_on_as_if_it_was_not() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole");
+    train(options(&whole, Resume::Never)).unwrap();
+    let expected = remains(&whole);
+    for at in 0..18 {
+        let run = folder.path().join(format!("stopped-{at}"));
+        let stopped = train_with(options(&run, Resume::Never), Event::Stop { at }).unwrap();
+        // A stop in the last step finds nothing left to do.
+        let outcome = if at == 17 { Outcome::Finished } else { Outcome::Stopped { reason: 15 } };
+        assert_eq!((stopped.outcome, stopped.steps), (outcome, at + 1));
+        let mut resumed = options(&run, Resume::Always);
+        resumed.loader.workers = (at % 4) as usize;
+        let summary = train(resumed).unwrap();
+        assert_eq!(summary.resumed_from, Some(at + 1));
+        assert!(remains(&run) == expected, "stopped at step {at}");
+    }
+}
+
+#[test]
+fn a_run_that_was_killed_at_any_step_goes_on_from_its_checkpoint_and_its_logs_are_cut_back() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let every_five = |run: &Path, resume| {
+        let mut options = options(run, resume);
+        options.training.checkpoint = config::Checkpoint { every_steps: Some(5), keep: 3 };
+        options.logging.log_every = 1;
+        options
+    };
+    let whole = folder.path().join("whole");
+    train(every_five(&whole, Resume::Never)).unwrap();
+    let expected = remains(&whole);
+    for at in 0..18 {
+        let run = folder.path().join(format!("killed-{at}"));
+        train_with(every_five(&run, Resume::Never), Event::Kill { at }).unwrap_err();
+        // Once more, before it gets to the end.
+        if at < 14 {
+            train_with(every_five(&run, Resume::IfThere), Event::Kill { at: at + 3 }).unwrap_err();
+        }
+        let summary = train(every_five(&run, Resume::IfThere)).unwrap();
+        assert!(at < 5 || summary.resumed_from.is_some_and(|step| 5 <= step), "killed at step {at}");
+        assert!(remains(&run) == expected, "killed at step {at}");
+    }
+}
+
+#[test]
+fn more_epochs_go_on_with_a_run_that_had_ended() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let constant = |run: &Path, epochs, resume| {
+        let mut options = options(run, resume);
+        options.training.epochs = epochs;
+        options.training.schedule = config::Schedule::Constant;
+        options
+    };
+    let whole = folder.path().join("whole");
+    train(constant(&whole, 3, Resume::Never)).unwrap();
+    let run = folder.path().join("run");
+    train(constant(&run, 2, Resume::Never)).unwrap();
+    train(constant(&run, 3, Resume::Always)).unwrap();
+    assert!(remains(&run) == remains(&whole));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_found_whatever_is_damaged_and_the_one_before_it_is_used() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    train(options(&run, Resume::Never)).unwrap();
+    let expected = remains(&run);
+    let last = checkpoints(&run).pop().unwrap();
+    let mut cases = 0;
+    for file in ["model.safetensors", "optimizer.safetensors", "state.json", "MANIFEST.json"] {
+        let whole = fs::read(last.join(file)).unwrap();
+        let mut damages: Vec<(String, Option<Vec<u8>>)> = vec![("removed".to_owned(), None)];
+        for part in 0..8 {
+            let at = part * (whole.len() - 1) / 7;
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
+            damages.push((format!("byte {at} flipped"), Some(flipped)));
+            if part < 7 {
+                damages.push((format!("cut to {at}"), Some(whole[..at].to_vec())));
+            }
+        }
+        damages.push(("longer".to_owned(), Some([whole.as_slice(), b"\n"].concat())));
+        for (damage, bytes) in damages {
+            match bytes {
+                Some(bytes) => fs::write(last.join(file), bytes).unwrap(),
+                None => fs::remove_file(last.join(file)).unwrap(),
+            }
+            let trainer = Trainer::new(options(&run, Resume::Always)).unwrap();
+            let whole_ones: Vec<u64> =
+                trainer.checkpoints().iter().map(|checkpoint| checkpoint.step).collect();
+            assert_eq!(whole_ones[0], 12, "{file}, {damage}");
+            cases += 1;
+        }
+        fs::write(last.join(file), &whole).unwrap();
+    }
+    assert_eq!(cases, 4 * 17);
+    // Training goes on from the older one, says so, and replaces the damaged one.
+    fs::write(last.join("state.json"), b"{}").unwrap();
+    let summary = train(options(&run, Resume::Always)).unwrap();
+    assert_eq!(summary.resumed_from, Some(12));
+    assert!(
+        summary.warnings[0].contains("step-0000000018 is not used: `state.json` has 2 bytes"),
+        "{:?}",
+        summary.warnings
+    );
+    assert!(remains(&run) == expected);
+}
+
+#[test]
+fn a_run_without_a_whole_checkpoint_is_an_error_that_lists_each() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    train(options(&run, Resume::Never)).unwrap();
+    for checkpoint in checkpoints(&run) {
+        fs::write(checkpoint.join("MANIFEST.json"), b"{").unwrap();
+    }
+    let error = Trainer::new(options(&run, Resume::Always)).unwrap_err().to_string();
+    assert!(error.contains("step-0000000012") && error.contains("`MANIFEST.json` is damaged"), "{error}");
+}
+
+#[test]
+fn tensors_of_another_shape_are_refused_even_where_they_would_broadcast() {
+    struct Bias(tch::Tensor);
+    impl Task for Bias {
+        fn loss(&self, batch: &TensorBatch, _: Step) -> Result<Losses, BoxError> {
+            let images = batch.get("image")?;
+            Ok(Losses::new((images.mean(tch::Kind::Float) - &self.0).square().sum(tch::Kind::Float)))
+        }
+    }
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let train = |shape: &[i64], name: &str, resume| {
+        let mut trainer = Trainer::new(options(&run, resume)).unwrap();
+        let task = Bias(trainer.root().var(name, shape, tch::nn::Init::Const(0.5)));
+        trainer.fit(&task, bars(), None)
+    };
+    train(&[1], "bias", Resume::Never).unwrap();
+    let error = train(&[64], "bias", Resume::Always).unwrap_err().to_string();
+    assert!(error.contains("has the shape [1]; expected [64]"), "{error}");
+    let error = train(&[1], "offset", Resume::Always).unwrap_err().to_string();
+    assert!(error.contains("has no tensor `exp_avg/offset`"), "{error}");
+}
+
+#[test]
+fn two_trainers_in_one_folder_are_refused() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let first = Trainer::new(options(&run, Resume::Never)).unwrap();
+    let error = Trainer::new(options(&run, Resume::IfThere)).unwrap_err();
+    assert!(matches!(error, Error::Locked { .. }), "{error}");
+    drop(first);
+    Trainer::new(options(&run, Resume::IfThere)).unwrap();
+}
+
+#[test]
+fn a_run_is_not_overwritten_and_not_resumed_under_another_configuration() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let error = train(options(&run, Resume::Always)).unwrap_err();
+    assert!(matches!(error, Error::NoRun { .. }), "{error}");
+    train(options(&run, Resume::Never)).unwrap();
+    let error = train(options(&run, Resume::Never)).unwrap_err();
+    assert!(matches!(error, Error::RunExists { .. }), "{error}");
+    let mut other = options(&run, Resume::Always);
+    other.training.warmup_steps = 3;
+    let error = train(other).unwrap_err().to_string();
+    assert!(error.ends_with("has changed: `training.warmup_steps` was 2, is 3"), "{error}");
+    let mut threads = options(&run, Resume::Always);
+    threads.training.threads = config::Threads::Count(std::num::NonZeroUsize::new(2).unwrap());
+    assert_eq!(Trainer::new(threads).unwrap().threads().get(), 1, "the threads of the run are kept");
+}
+
+#[test]
+fn other_data_are_refused_with_what_changed() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    train_with(options(&run, Resume::Never), Event::Stop { at: 3 }).unwrap();
+    let mut trainer = Trainer::new(options(&run, Resume::Always)).unwrap();
+    let task = Vae::new(&trainer.root(), &vae(0.1), [1, SIDE, SIDE]).unwrap();
+    let Error::ResumeData { source } = trainer.fit(&task, Bars { samples: 23 }, None).unwrap_err() else {
+        panic!("the data are others")
+    };
+    assert!(source.to_string().contains("samples: was 22, is 23"), "{source}");
+}
+
+#[test]
+fn what_a_killed_writer_left_is_removed_and_never_read() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    train(options(&run, Resume::Never)).unwrap();
+    let last = checkpoints(&run).pop().unwrap();
+    for name in [".tmp-step-0000000099-1", ".trash-step-0000000001-1"] {
+        let left = run.join("checkpoints").join(name);
+        fs::create_dir(&left).unwrap();
+        fs::copy(last.join("state.json"), left.join("state.json")).unwrap();
+    }
+    let trainer = Trainer::new(options(&run, Resume::Always)).unwrap();
+    assert_eq!(trainer.checkpoints()[0].step, 18);
+    assert!(
+        checkpoints(&run).iter().all(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('.'))
+    );
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run_and_saves_nothing_of_it() {
+    struct Exploding(tch::Tensor);
+    impl Task for Exploding {
+        fn loss(&self, _: &TensorBatch, step: Step) -> Result<Losses, BoxError> {
+            let factor = if step.step == 9 { f64::INFINITY } else { 1.0 };
+            Ok(Losses::new(self.0.square().sum(tch::Kind::Float) * factor))
+        }
+    }
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut trainer = Trainer::new(options(&run, Resume::Never)).unwrap();
+    let weight = trainer.root().var("weight", &[2], tch::nn::Init::Const(1.0));
+    let error = trainer.fit(&Exploding(weight), bars(), None).unwrap_err().to_string();
+    assert!(
+        error.starts_with("train_loss is NaN between steps 8 and 12: the training has diverged"),
+        "{error}"
+    );
+    assert_eq!(trainer.checkpoints()[0].step, 6);
+}
+
+#[test]
+fn an_evaluation_is_the_mean_over_all_samples_of_any_batch_size_and_repeats() {
+    struct Mean(tch::Tensor);
+    impl Task for Mean {
+        fn loss(&self, batch: &TensorBatch, _: Step) -> Result<Losses, BoxError> {
+            Ok(Losses::new((batch.get("value")? * &self.0).mean(tch::Kind::Float)))
+        }
+    }
+    struct Values(usize);
+    impl Sequence for Values {
+        fn len(&self) -> usize {
+            10_usize.div_ceil(self.0)
+        }
+        fn get(&self, _: u64, index: usize) -> Result<Batch, BoxError> {
+            let rows = self.0.min(10 - index * self.0);
+            let mut batch = Batch::zeroed(vec![Field::new::<f32>("value", &[])], rows)?;
+            for (row, value) in batch.get_mut::<f32>("value")?.iter_mut().enumerate() {
+                *value = ((index * self.0 + row) * (index * self.0 + row)) as f32;
+            }
+            Ok(batch)
+        }
+    }
+    let _alone = alone();
+    let mut trainer = Trainer::new(TrainerOptions::new(1, 1).silent()).unwrap();
+    let task = Mean(trainer.root().var("one", &[1], tch::nn::Init::Const(1.0)));
+    for batch_size in [1, 3, 4, 10] {
+        let evaluation = trainer.evaluate(&task, Values(batch_size), "test").unwrap();
+        let mean = evaluation.get("loss").unwrap();
+        assert!(
+            evaluation.samples == 10 && (mean - 28.5).abs() < 1e-5,
+            "{mean} with batches of {batch_size}"
+        );
+        assert_eq!(evaluation.metrics[0].0, "test_loss");
+    }
+}
+
+#[test]
+fn the_weights_of_a_checkpoint_evaluate_to_its_validation_loss() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let trained = train(options(&run, Resume::Never)).unwrap();
+    let mut trainer = Trainer::read(options(&run, Resume::Always)).unwrap();
+    let task = Vae::new(&trainer.root(), &vae(0.1), [1, SIDE, SIDE]).unwrap();
+    let best = trainer.load_best().unwrap();
+    let evaluation = trainer.evaluate(&task, Bars { samples: 10 }, "val").unwrap();
+    assert_eq!(evaluation.get("loss"), best.val_loss);
+    assert_eq!(best.step, trained.best.unwrap().step);
+}
+
+#[test]
+fn pictures_go_to_whom_they_were_given() {
+    struct Names(std::sync::mpsc::Sender<(String, Vec<usize>)>);
+    impl Pictures for Names {
+        fn picture(&mut self, picture: &Picture<'_>) -> Result<(), BoxError> {
+            Ok(self.0.send((picture.name.to_owned(), picture.array.shape().to_vec()))?)
+        }
+    }
+    let _alone = alone();
+    let mut options = TrainerOptions::new(7, 1).silent();
+    options.logging.pictures_every = 1;
+    let mut trainer = Trainer::new(options).unwrap();
+    let (to, from) = std::sync::mpsc::channel();
+    trainer.set_pictures(Names(to));
+    let task = Vae::new(&trainer.root(), &vae(0.0), [1, SIDE, SIDE]).unwrap();
+    let summary = trainer.fit(&task, bars(), Some(Box::new(Bars { samples: 10 }))).unwrap();
+    assert!(summary.warnings.iter().all(|warning| !warning.contains("pictures")), "{:?}", summary.warnings);
+    let all: Vec<_> = from.try_iter().collect();
+    assert_eq!(
+        all,
+        [
+            ("reconstructions".to_owned(), vec![8, 1, SIDE, SIDE]),
+            ("samples".to_owned(), vec![100, 1, SIDE, SIDE]),
+            ("traversal".to_owned(), vec![33, 1, SIDE, SIDE]),
+        ]
+    );
 }

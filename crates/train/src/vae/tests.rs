@@ -1,1 +1,264 @@
+//! Against PyTorch (`tests/oracle/vae.py`), and against known collapse.
 
+use std::collections::BTreeMap;
+
+use batchwright_core::Field;
+use serde::Deserialize;
+use tch::Device;
+
+use super::*;
+
+#[derive(Deserialize)]
+struct Oracle {
+    n: i64,
+    shape: [i64; 3],
+    latent: i64,
+    mean: Vec<f32>,
+    log_variance: Vec<f32>,
+    images: Vec<f32>,
+    decoded: Vec<f32>,
+    divergence: Vec<f64>,
+    likelihoods: BTreeMap<String, Vec<f64>>,
+    networks: BTreeMap<String, Outputs>,
+}
+
+#[derive(Deserialize)]
+struct Outputs {
+    encoded: Vec<f64>,
+    decoded: Vec<f64>,
+}
+
+fn oracle() -> Oracle {
+    serde_json::from_str(include_str!("../../tests/oracle/vae.json")).unwrap()
+}
+
+fn close(what: &str, tensor: &Tensor, expected: &[f64], tolerance: f64) {
+    let found = Vec::<f64>::try_from(tensor.to_kind(Kind::Double).flatten(0, -1)).unwrap();
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(
+            (found - expected).abs() <= tolerance * expected.abs().max(1.0),
+            "{what}: {found}, expected {expected}"
+        );
+    }
+}
+
+fn settings() -> config::Vae {
+    config::Vae {
+        hidden: Some(vec![6, 5]),
+        channels: None,
+        latent: 4,
+        likelihood: config::Likelihood::Bernoulli,
+        beta: config::Beta::Constant(1.0),
+        free_bits: 0.0,
+        activation: config::Activation::Silu,
+        dropout: 0.0,
+    }
+}
+
+fn image_batch(images: Tensor, weights: Option<Tensor>) -> TensorBatch {
+    let shape: Vec<usize> = images.size()[1..].iter().map(|&n| n as usize).collect();
+    TensorBatch::of(vec![(Field::new::<f32>("image", &shape), images)], weights)
+}
+
+/// libtorch's generator belongs to the process: tests that seed it run one at a time.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static GENERATOR: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+const STEP: Step = Step { step: 0, epoch: 0, training: true };
+
+#[test]
+fn likelihoods_and_divergences_are_pytorchs_in_nats() {
+    let Oracle {
+        n,
+        shape: [c, h, w],
+        latent,
+        mean,
+        log_variance,
+        images,
+        decoded,
+        divergence: expected,
+        likelihoods,
+        ..
+    } = oracle();
+    let codes = |values: &[f32]| Tensor::from_slice(values).view([n, latent]);
+    let grid = |values: &[f32]| Tensor::from_slice(values).view([n, c, h, w]);
+    close("divergence", &divergence(&codes(&mean), &codes(&log_variance)).unwrap(), &expected, 1e-6);
+    let (images, decoded) = (grid(&images), grid(&decoded));
+    let vs = nn::VarStore::new(Device::Cpu);
+    let gaussian = |sigma| config::Likelihood::Gaussian { sigma };
+    let cases = [
+        ("bernoulli", config::Likelihood::Bernoulli),
+        ("gaussian_1", gaussian(config::Sigma::Fixed(1.0))),
+        ("gaussian_1", gaussian(config::Sigma::Learned(config::Learned::Learned))),
+        ("gaussian_0.3", gaussian(config::Sigma::Fixed(0.3))),
+    ];
+    for (name, likelihood) in cases {
+        let likelihood = Likelihood::new(&vs.root(), likelihood).unwrap();
+        let expected = &likelihoods[name];
+        close(name, &likelihood.negative_log(&decoded, &images, Per::Sample).unwrap(), expected, 1e-6);
+        let mean = expected.iter().sum::<f64>() / n as f64;
+        close(name, &likelihood.negative_log(&decoded, &images, Per::Batch).unwrap(), &[mean], 1e-6);
+    }
+}
+
+/// The weights of `oracle/vae.py`, in the order that PyTorch counts parameters in.
+fn fill(vs: &nn::VarStore, part: &str, names: &[&str]) {
+    let variables: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
+    let _guard = tch::no_grad_guard();
+    let all = names.iter().flat_map(|name| ["weight", "bias"].map(|kind| format!("{part}.{name}.{kind}")));
+    for (k, name) in all.enumerate() {
+        let mut variable = variables[&name].shallow_clone();
+        let value = |i: usize| ((5 * i + 3 * k) % 7) as f32 / 16.0 - 3.0 / 16.0;
+        let values: Vec<f32> = (0..variable.numel()).map(value).collect();
+        variable.copy_(&Tensor::from_slice(&values).view(variable.size().as_slice()));
+    }
+}
+
+#[test]
+fn both_networks_compute_what_pytorchs_modules_do_at_odd_sizes() {
+    let Oracle { n, shape, latent, mean, images, networks, .. } = oracle();
+    let image = shape.map(|n| n as usize);
+    let [c, h, w] = shape;
+    let images = Tensor::from_slice(&images).view([n, c, h, w]);
+    let codes = Tensor::from_slice(&mean).view([n, latent]);
+    let channels = config::Vae {
+        hidden: None,
+        channels: Some(vec![3, 4]),
+        activation: config::Activation::Relu,
+        ..settings()
+    };
+    for (name, settings) in [("hidden", settings()), ("channels", channels)] {
+        let vs = nn::VarStore::new(Device::Cpu);
+        let vae = Vae::new(&vs.root(), &settings, image).unwrap();
+        fill(&vs, "encoder", &["0", "1", "head"]);
+        fill(&vs, "decoder", &["neck", "0", "1"]);
+        let (mean, log_variance) = vae.encode(&images).unwrap();
+        close(name, &Tensor::cat(&[mean, log_variance], 1), &networks[name].encoded, 1e-5);
+        let decoded = vae.network.decode(&codes, false).unwrap();
+        assert_eq!(decoded.size(), [n, c, h, w]);
+        close(name, &decoded, &networks[name].decoded, 1e-5);
+    }
+}
+
+#[test]
+fn weights_begin_uniform_within_one_over_the_root_of_the_fan() {
+    let _alone = alone();
+    tch::manual_seed(3);
+    let vs = nn::VarStore::new(Device::Cpu);
+    let settings = config::Vae { hidden: None, channels: Some(vec![32, 64]), ..settings() };
+    Vae::new(&vs.root(), &settings, [1, 28, 28]).unwrap();
+    let variables = vs.variables();
+    let bounds = [("encoder.1", 32), ("decoder.0", 32), ("decoder.1", 1)];
+    for (name, channels) in bounds {
+        let bound = 1.0 / f64::from(channels * 16).sqrt();
+        let most = variables[&format!("{name}.weight")].abs().max().double_value(&[]);
+        assert!(0.95 * bound < most && most <= bound * 1.000_001, "{name}: {most}, bound {bound}");
+    }
+}
+
+#[test]
+fn the_loss_is_made_of_its_parts_and_weights_count() {
+    let _alone = alone();
+    tch::manual_seed(4);
+    let vs = nn::VarStore::new(Device::Cpu);
+    let settings = config::Vae { beta: config::Beta::Constant(0.5), ..settings() };
+    let vae = Vae::new(&vs.root(), &settings, [1, 3, 3]).unwrap();
+    let images = Tensor::rand([4, 1, 3, 3], (Kind::Float, Device::Cpu));
+    let loss = |weights: Option<&[f32]>| {
+        tch::manual_seed(5);
+        let batch = image_batch(images.shallow_clone(), weights.map(Tensor::from_slice));
+        let losses = vae.loss(&batch, STEP).unwrap();
+        let metric =
+            |name| losses.metrics.iter().find(|(known, _)| *known == name).unwrap().1.double_value(&[]);
+        (losses.loss.double_value(&[]), metric("reconstruction"), metric("kl"), metric("elbo"))
+    };
+    let (plain, reconstruction, kl, elbo) = loss(None);
+    assert!((plain - (reconstruction + 0.5 * kl)).abs() < 1e-5);
+    assert!((elbo + reconstruction + kl).abs() < 1e-5);
+    let (ones, ..) = loss(Some(&[1.0; 4]));
+    assert!((ones - plain).abs() < 1e-5);
+    let (first, unweighted, ..) = loss(Some(&[4.0, 0.0, 0.0, 0.0]));
+    let (second, ..) = loss(Some(&[0.0, 4.0, 4.0, 4.0]));
+    assert!((first + second - 4.0 * plain).abs() < 1e-4, "{first} + {second}, 4 * {plain}");
+    assert!((unweighted - reconstruction).abs() < 1e-5, "figures are not weighted");
+}
+
+#[test]
+fn free_bits_hold_the_loss_but_not_the_figures() {
+    let _alone = alone();
+    tch::manual_seed(6);
+    let vs = nn::VarStore::new(Device::Cpu);
+    let settings = config::Vae { free_bits: 5.0, ..settings() };
+    let vae = Vae::new(&vs.root(), &settings, [1, 3, 3]).unwrap();
+    let batch = image_batch(Tensor::rand([4, 1, 3, 3], (Kind::Float, Device::Cpu)), None);
+    let losses = vae.loss(&batch, STEP).unwrap();
+    let metric = |name| losses.metrics.iter().find(|(known, _)| *known == name).unwrap().1.double_value(&[]);
+    assert!(metric("kl") < 5.0);
+    // Four dimensions, each below 5 nats.
+    assert!((losses.loss.double_value(&[]) - (metric("reconstruction") + 20.0)).abs() < 1e-4);
+}
+
+/// Totals of codes whose first `active` of 20 dimensions vary.
+fn totals(active: usize) -> Totals {
+    let n = 100;
+    let square = |dimension| if dimension < active { 0.5 * f64::from(n) } else { 1e-4 * f64::from(n) };
+    let squares: Vec<f64> = (0..20).map(square).collect();
+    let sums =
+        BTreeMap::from([("mean", Tensor::from_slice(&[0.0; 20])), ("square", Tensor::from_slice(&squares))]);
+    Totals { samples: 100, sums, metrics: BTreeMap::new() }
+}
+
+#[test]
+fn a_collapsed_posterior_raises_an_alarm_that_names_remedies() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let vae = Vae::new(&vs.root(), &config::Vae { latent: 20, ..settings() }, [1, 3, 3]).unwrap();
+    let healthy = vae.conclude(&totals(12));
+    assert_eq!(healthy, Conclusion { metrics: vec![("active_units", 12.0)], warnings: Vec::new() });
+    let collapsed = vae.conclude(&totals(1));
+    assert_eq!(collapsed.metrics, [("active_units", 1.0)]);
+    let warning = &collapsed.warnings[0];
+    assert!(
+        warning.contains("1 of 20") && warning.contains("free_bits") && warning.contains("beta"),
+        "{warning}"
+    );
+}
+
+#[test]
+fn what_cannot_be_built_is_refused_with_what_can() {
+    let refused = |settings: config::Vae, image| {
+        let vs = nn::VarStore::new(Device::Cpu);
+        Vae::new(&vs.root(), &settings, image).unwrap_err().to_string()
+    };
+    let deep = config::Vae { hidden: None, channels: Some(vec![2; 3]), ..settings() };
+    assert_eq!(
+        refused(deep, [1, 9, 7]),
+        "images of 9 x 7 pixels are too small for 3 convolutional layers, each of which halves them: both sides must have \
+         at least 8 pixels (any such size fits); give fewer `channels`"
+    );
+    let both = config::Vae { channels: Some(vec![2]), ..settings() };
+    assert!(refused(both, [1, 9, 9]).ends_with("found both"));
+    let none = config::Vae { latent: 0, ..settings() };
+    assert_eq!(refused(none, [1, 9, 9]), "`model.vae.latent` is 0; expected at least 1");
+}
+
+#[test]
+fn a_batch_that_does_not_fit_is_refused_with_its_shape_or_range() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let vae = Vae::new(&vs.root(), &settings(), [1, 3, 3]).unwrap();
+    let error = vae.loss(&image_batch(Tensor::zeros([2, 1, 3, 4], (Kind::Float, Device::Cpu)), None), STEP);
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "the field `image` has the shape [2, 1, 3, 4]; expected [N, 1, 3, 3]"
+    );
+    let bright = Tensor::ones([2, 1, 3, 3], (Kind::Float, Device::Cpu)) * 255;
+    let error = vae.loss(&image_batch(bright, None), STEP).unwrap_err();
+    assert!(
+        error.to_string().contains("between 255 and 255; a Bernoulli likelihood needs 0 to 1"),
+        "{error}"
+    );
+    let bytes = Tensor::ones([2, 1, 3, 3], (Kind::Uint8, Device::Cpu)) * 255;
+    assert!(vae.loss(&image_batch(bytes, None), STEP).is_ok(), "u8 is scaled");
+}

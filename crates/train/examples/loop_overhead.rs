@@ -1,0 +1,120 @@
+//! The training loop's overhead over a bare loop of the same model, on a batch that is in memory already.
+//!
+//! `cargo run --release -p batchwright-train --example loop_overhead [threads] [rounds]`
+//!
+//! The model is the VAE 784-400-20-400-784, Bernoulli, Adam 1e-3, batches of 128. Three loops take turns, round by round, each round 100 steps; the medians over the
+//! rounds are compared:
+//!
+//! - bare, tch's optimizer: loss, `backward_step`, nothing else;
+//! - bare, our optimizer: the same model and seedless steps with [`Optimizer`], nothing else;
+//! - `Trainer::fit`: batches through a loader, seeding of every step, figures, logs (no run folder).
+#![expect(clippy::print_stdout, reason = "an example that prints its measurements")]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use batchwright_config as config;
+use batchwright_core::{Batch, BoxError, Field, Sequence, Stream};
+use batchwright_train::{Optimizer, Step, Task, TensorBatch, Trainer, TrainerOptions, Vae};
+use tch::nn::OptimizerConfig as _;
+use tch::{Device, Tensor, nn};
+
+const BATCH: usize = 128;
+const STEPS: usize = 100;
+
+/// The same pixels in every batch, copied as a data set in memory would.
+struct Same(Arc<Vec<f32>>);
+
+impl Sequence for Same {
+    fn len(&self) -> usize {
+        STEPS
+    }
+    fn get(&self, _: u64, _: usize) -> Result<Batch, BoxError> {
+        let mut batch = Batch::zeroed(vec![Field::new::<f32>("image", &[1, 28, 28])], BATCH)?;
+        batch.get_mut::<f32>("image")?.copy_from_slice(&self.0);
+        Ok(batch)
+    }
+}
+
+fn model(path: &nn::Path<'_>) -> Result<Vae, BoxError> {
+    let settings = config::Vae {
+        hidden: Some(vec![400]),
+        channels: None,
+        latent: 20,
+        likelihood: config::Likelihood::Bernoulli,
+        beta: config::Beta::Constant(1.0),
+        free_bits: 0.0,
+        activation: config::Activation::Relu,
+        dropout: 0.0,
+    };
+    Ok(Vae::new(path, &settings, [1, 28, 28])?)
+}
+
+fn main() -> Result<(), BoxError> {
+    let mut arguments = std::env::args().skip(1);
+    let threads: usize = arguments.next().map_or(Ok(1), |text| text.parse())?;
+    let rounds: usize = arguments.next().map_or(Ok(15), |text| text.parse())?;
+    tch::set_num_threads(i32::try_from(threads)?);
+    let mut draws = Stream::new(1, 0, 0, "pixels");
+    let pixels: Vec<f32> = (0..BATCH * 784).map(|_| draws.uniform() as f32).collect();
+    let pixels = Arc::new(pixels);
+    let images = Tensor::from_slice(&pixels).view([BATCH as i64, 1, 28, 28]);
+    let batch = TensorBatch::of(vec![(Field::new::<f32>("image", &[1, 28, 28]), images)], None);
+    let step = Step { step: 0, epoch: 0, training: true };
+
+    let bare_variables = nn::VarStore::new(Device::Cpu);
+    let bare_model = model(&bare_variables.root())?;
+    let mut bare_optimizer = nn::Adam::default().build(&bare_variables, 1e-3)?;
+
+    let our_variables = nn::VarStore::new(Device::Cpu);
+    let our_model = model(&our_variables.root())?;
+    let parameters = our_variables.variables().into_iter().collect();
+    let mut our_optimizer = Optimizer::new(config::Optimizer::default(), parameters)?;
+
+    let mut times = [const { Vec::new() }; 3];
+    for round in 0..=rounds {
+        let start = Instant::now();
+        for _ in 0..STEPS {
+            let losses = bare_model.loss(&batch, step)?;
+            bare_optimizer.backward_step(&losses.loss);
+        }
+        let bare = start.elapsed().as_secs_f64();
+
+        let start = Instant::now();
+        for _ in 0..STEPS {
+            let losses = our_model.loss(&batch, step)?;
+            let gradients =
+                Tensor::f_run_backward(&[&losses.loss], our_optimizer.parameters(), false, false)?;
+            our_optimizer.step(&gradients, 1e-3)?;
+        }
+        let ours = start.elapsed().as_secs_f64();
+
+        let mut options = TrainerOptions::new(1, 1).silent();
+        options.training.threads = config::Threads::Count(threads.try_into()?);
+        // Read on the training thread: what a loader with workers saves is no part of this comparison.
+        options.loader.workers = 0;
+        let mut trainer = Trainer::new(options)?;
+        let task = model(&trainer.root())?;
+        let summary = trainer.fit(&task, Same(Arc::clone(&pixels)), None)?;
+        let fit = (BATCH * STEPS) as f64 / summary.samples_per_second;
+        // The first round warms up.
+        if 0 < round {
+            for (times, time) in times.iter_mut().zip([bare, ours, fit]) {
+                times.push(1e3 * time / STEPS as f64);
+            }
+        }
+    }
+    let [bare, ours, fit] = times.map(|mut times| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    });
+    println!("threads {threads}, medians of {rounds} rounds of {STEPS} steps, ms a step");
+    println!("bare loop, tch's Adam        {bare:.3}");
+    println!("bare loop, this crate's Adam {ours:.3}  ({:+.1} %)", 100.0 * (ours / bare - 1.0));
+    println!(
+        "Trainer::fit                 {fit:.3}  ({:+.1} % over tch's, {:+.1} % over this crate's bare loop)",
+        100.0 * (fit / bare - 1.0),
+        100.0 * (fit / ours - 1.0)
+    );
+    Ok(())
+}
