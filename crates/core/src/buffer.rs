@@ -187,6 +187,15 @@ impl Block {
         self.shelf.bytes == 0
     }
 
+    /// Copies the bytes of another block of the same length.
+    ///
+    /// # Panics
+    /// Panics if it has another length.
+    pub fn copy_from(&mut self, other: &Self) {
+        let bytes = self.len();
+        self.elements_mut::<u8>(0, bytes).copy_from_slice(other.elements(0, other.len()));
+    }
+
     pub(crate) fn start(&self) -> NonNull<u8> {
         self.start
     }

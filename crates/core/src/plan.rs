@@ -181,6 +181,21 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Returns the plan of another rank of the same run, or of another number of ranks.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn for_rank(&self, rank: Rank) -> Result<Self, PlanError> {
+        Self::shared(
+            Arc::clone(&self.sampler),
+            self.seed,
+            self.batch_size.get(),
+            self.last,
+            rank,
+            self.uneven,
+        )
+    }
+
     /// Returns the number of batches of an epoch on this rank.
     #[expect(clippy::len_without_is_empty, reason = "a plan without a batch cannot be made")]
     pub fn len(&self) -> usize {

@@ -1,0 +1,161 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Trains, evaluates, previews, benchmarks and verifies from one YAML file.
+#[derive(Debug, Parser)]
+#[command(name = "batchwright", version, about, long_about = None)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a network; into the folder `logging.dir`/`name`
+    Train(Train),
+    /// Metrics of a run's checkpoint on a set
+    Eval(Eval),
+    /// A picture of what the network will see
+    Preview(Preview),
+    /// One batch as NPY files, with every drawn parameter as JSON
+    Batch(Batch),
+    /// The loader alone: samples a second, time per stage, what limits it
+    Bench(Bench),
+    /// Proof that every sample comes exactly once, over ranks, by running the plan
+    Verify(Verify),
+    /// The JSON Schema of configuration files
+    Schema,
+}
+
+/// A configuration and what is changed in it.
+#[derive(Debug, Args)]
+pub(crate) struct Configuration {
+    /// The YAML file of the run
+    pub(crate) config: PathBuf,
+    /// Change a key, as in `--set loader.workers=8`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) settings: Vec<String>,
+    /// The folder that data are looked for in, instead of `data.root` [env: `BATCHWRIGHT_DATA`]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// Go on with the run where it was saved last; RUN names its folder, if it is not `logging.dir`/`name`
+    #[arg(long, value_name = "RUN", num_args = 0..=1)]
+    pub(crate) resume: Option<Option<PathBuf>>,
+    /// Show no progress
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Set {
+    /// What is trained on, without augmentation or shuffling turned off: as training sees it
+    Train,
+    /// What is validated on
+    Validation,
+    /// What is tested on
+    Test,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Which {
+    /// The one with the lowest validation loss; the latest where none was validated
+    Best,
+    /// The latest
+    Latest,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Eval {
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// The set to evaluate; by default the test set, or the validation set where there is none
+    #[arg(long, value_name = "SET")]
+    pub(crate) set: Option<Set>,
+    /// The folder of the run; by default `logging.dir`/`name`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run: Option<PathBuf>,
+    /// Which checkpoint
+    #[arg(long, default_value = "best")]
+    pub(crate) checkpoint: Which,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Preview {
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// The set to show
+    #[arg(long, default_value = "train", value_name = "SET")]
+    pub(crate) set: Set,
+    /// The epoch
+    #[arg(long, default_value_t = 0)]
+    pub(crate) epoch: u64,
+    /// How many samples, from the first batch on
+    #[arg(long, default_value_t = 64)]
+    pub(crate) count: usize,
+    /// The picture
+    #[arg(long, default_value = "preview.png", value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Batch {
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// The set to take it from
+    #[arg(long, default_value = "train", value_name = "SET")]
+    pub(crate) set: Set,
+    /// The epoch, from 0
+    #[arg(long)]
+    pub(crate) epoch: u64,
+    /// The batch within the epoch, from 0
+    #[arg(long)]
+    pub(crate) index: usize,
+    /// The folder to write into
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// Seconds that are timed
+    #[arg(long, default_value_t = 5.0)]
+    pub(crate) seconds: f64,
+    /// Seconds that are run before, after the first batch
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) warm: f64,
+    /// Print one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// How many epochs
+    #[arg(long, default_value_t = 2)]
+    pub(crate) epochs: u64,
+    /// How many ranks, instead of `loader.ranks.world`
+    #[arg(long)]
+    pub(crate) ranks: Option<usize>,
+    /// Print the proofs as JSON, one a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,149 @@
+//! `batchwright bench`: the loader alone.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use batchwright_core::{Heap, Loader, Pool, Sequence};
+use serde_json::json;
+
+use crate::arguments::Bench;
+use crate::failure::{Failure, Result};
+use crate::{open, print};
+
+pub(crate) fn run(arguments: &Bench) -> Result<ExitCode> {
+    for (name, value) in [("--seconds", arguments.seconds), ("--warm", arguments.warm)] {
+        if !(value.is_finite() && 0.0 <= value && value <= 86_400.0) {
+            return Err(Failure::usage(anyhow!("{name} is {value}; expected 0 to 86400 seconds")));
+        }
+    }
+    let config = open::config(&arguments.configuration)?;
+    let opened = open::data(&arguments.configuration, &config)?;
+    let described = opened.describe();
+    let batches = opened.training;
+    let (rows, bytes) = (batches.plan().rows(), open::sample_bytes(&batches));
+    let (len, options) = (batches.len(), config.loader_options());
+    let workers = options.workers;
+
+    let start = Instant::now();
+    let mut loader = Loader::new(batches, options);
+    let mut next =
+        || loader.next_batch().map_or(Ok(0), |batch| batch.map(|batch| batch.len())).map_err(Failure::load);
+    next()?;
+    let first = start.elapsed();
+    let warm = Instant::now();
+    while warm.elapsed().as_secs_f64() < arguments.warm {
+        next()?;
+    }
+    let (cpu, start) = (cpu_seconds(), Instant::now());
+    let (mut samples, mut count, mut gap, mut last) = (0, 0_u64, Duration::ZERO, start);
+    while (last - start).as_secs_f64() < arguments.seconds || count == 0 {
+        samples += next()?;
+        count += 1;
+        let now = Instant::now();
+        gap = gap.max(now - last);
+        last = now;
+    }
+    let seconds = (last - start).as_secs_f64();
+    let cpu = cpu.zip(cpu_seconds()).map(|(before, after)| after - before);
+    let statistics = loader.statistics();
+    drop(loader);
+    let rate = samples as f64 / seconds;
+    let copied = copy_rate(rows * bytes, workers.max(1), arguments.seconds.clamp(0.1, 1.0))? * rows as f64;
+
+    if arguments.json {
+        let line = json!({
+            "system": "batchwright",
+            "workload": config.name,
+            "unit": "images/s",
+            "rate": rate,
+            "items": samples,
+            "batches_per_s": count as f64 / seconds,
+            "ttfb_s": first.as_secs_f64(),
+            "max_gap_s": gap.as_secs_f64(),
+            "cpu_ms_per_item": cpu.map(|cpu| cpu / samples as f64 * 1e3),
+            "cores": cpu.map(|cpu| cpu / seconds),
+            "out_mb_s": rate * bytes as f64 / 1e6,
+            "memcpy_rate": copied,
+            "of_memcpy": rate / copied,
+            "waiting": statistics.waiting(),
+            "settings": { "batch": rows, "workers": workers, "seconds": arguments.seconds },
+        });
+        print(&line.to_string())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(&format!("{described}\n"))?;
+    print(&format!(
+        "{rate:>14.0} samples/s, {:.1} batches/s of {rows}, {workers} workers",
+        count as f64 / seconds
+    ))?;
+    print(&format!(
+        "{:>14.1} MB/s of batches, {:.0} % of memcpy by as many threads",
+        rate * bytes as f64 / 1e6,
+        rate / copied * 100.0
+    ))?;
+    print(&format!(
+        "{:>14.1} ms to the first batch, {:.1} ms the longest gap",
+        first.as_secs_f64() * 1e3,
+        gap.as_secs_f64() * 1e3
+    ))?;
+    print(&format!("{:>14.2} s an epoch of {len} batches", len as f64 * seconds / count as f64))?;
+    if let Some(cpu) = cpu {
+        print(&format!(
+            "{:>14.2} us of processor time a sample, {:.2} cores busy",
+            cpu / samples as f64 * 1e6,
+            cpu / seconds
+        ))?;
+    }
+    print(&format!(
+        "{:>14.2} batches ready when asked for, of {} at most",
+        statistics.mean_ready, statistics.max_depth
+    ))?;
+    print("\ntime of reading, over workers:")?;
+    let reading = statistics.reading.as_secs_f64().max(1e-9);
+    for (stage, time) in &statistics.stages {
+        print(&format!("{:>13.1} %  {stage}", time.as_secs_f64() / reading * 100.0))?;
+    }
+    let staged: f64 = statistics.stages.values().map(Duration::as_secs_f64).sum();
+    print(&format!("{:>13.1} %  (no stage named)", (1.0 - staged / reading).max(0.0) * 100.0))?;
+    print(&format!("\nlimited by {}", statistics.bottleneck()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Copies per second of the bytes of one batch between two buffers of a pool, by so many threads together.
+fn copy_rate(bytes: usize, threads: usize, seconds: f64) -> Result<f64> {
+    let pool = Pool::new(Arc::new(Heap), bytes, 2 * threads);
+    let mut buffers = Vec::new();
+    for _ in 0..2 * threads {
+        buffers.push(pool.take().map_err(|error| Failure::environment(anyhow!(error)))?);
+    }
+    let start = Instant::now();
+    let copies: u64 = std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        while let (Some(from), Some(mut to)) = (buffers.pop(), buffers.pop()) {
+            threads.push(scope.spawn(move || {
+                let mut copies = 0;
+                while start.elapsed().as_secs_f64() < seconds {
+                    for _ in 0..16 {
+                        to.copy_from(std::hint::black_box(&from));
+                        std::hint::black_box(&mut to);
+                        copies += 1;
+                    }
+                }
+                copies
+            }));
+        }
+        threads.into_iter().map(|thread| thread.join().unwrap_or(0)).sum()
+    });
+    Ok(copies as f64 / start.elapsed().as_secs_f64())
+}
+
+/// Returns the processor time of this process, user and system, where the system tells.
+fn cpu_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let mut numbers = text.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let ticks: f64 = numbers.next()?.parse::<f64>().ok()? + numbers.next()?.parse::<f64>().ok()?;
+    // Linux counts in hundredths of a second on every architecture that it shows to programs.
+    Some(ticks / 100.0)
+}

@@ -1,0 +1,171 @@
+//! `batchwright train`.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow};
+use batchwright_config::{Config, Model, Training};
+use batchwright_core::Sequence;
+use batchwright_train::{
+    Error, Fault, Outcome, Progress, Resume, StopFlag, Summary, Trainer, TrainerOptions, Vae,
+};
+
+use crate::arguments::Train;
+use crate::failure::{Failure, Result};
+use crate::{open, print, signals};
+
+/// The exit code of a run that was stopped and saved: a queue may start it again.
+const STOPPED: u8 = 75;
+
+pub(crate) fn run(arguments: &Train) -> Result<ExitCode> {
+    let config = open::config(&arguments.configuration)?;
+    let settings = model(&config)?;
+    let (folder, resume) = match &arguments.resume {
+        None => (folder(&config), Resume::Never),
+        Some(None) => (folder(&config), Resume::Always),
+        Some(Some(run)) => (run.clone(), Resume::Always),
+    };
+    if resume == Resume::Never && folder.exists() {
+        let text = format!(
+            "the run {} is there already; go on with it with --resume, or start another with --set name=NAME",
+            folder.display()
+        );
+        return Err(Failure::usage(anyhow!(text)));
+    }
+    let opened = open::data(&arguments.configuration, &config)?;
+    let stop = StopFlag::default();
+    signals::stop_at(stop.clone())?;
+    let mut options = options(&config)?.folder(&folder, resume);
+    options.stop = stop;
+    if arguments.quiet || arguments.json {
+        options.progress = Progress::Silent;
+    } else {
+        eprintln!("{}", opened.describe());
+    }
+    let image = open::image_shape(&opened.training)?;
+    let mut trainer = Trainer::new(options).map_err(failure)?;
+    write_config(&config, &folder)?;
+    let vae = Vae::new(&trainer.root(), settings, image)
+        .map_err(|error| Failure::usage(anyhow::Error::from(error).context("model.vae")))?;
+    let validation = opened.validation.map(|batches| Box::new(batches) as Box<dyn Sequence>);
+    let mut summary = trainer.fit(&vae, opened.training, validation).map_err(failure)?;
+    if let (Outcome::Finished, Some(test)) = (summary.outcome, opened.test) {
+        let evaluation = trainer.evaluate(&vae, test, "test").map_err(failure)?;
+        summary.warnings.extend(evaluation.warnings);
+        summary.metrics.extend(evaluation.metrics);
+        let text = serde_json::to_string_pretty(&summary).map_err(|error| Failure::ours(error.into()))?;
+        let path = folder.join("summary.json");
+        std::fs::write(&path, text)
+            .with_context(|| format!("cannot write {}", path.display()))
+            .map_err(Failure::environment)?;
+    }
+    if arguments.json {
+        print(&serde_json::to_string(&summary).map_err(|error| Failure::ours(error.into()))?)?;
+    } else {
+        print(&describe(&summary, &folder))?;
+    }
+    match summary.outcome {
+        Outcome::Finished => Ok(ExitCode::SUCCESS),
+        Outcome::Stopped { .. } => Ok(ExitCode::from(STOPPED)),
+    }
+}
+
+/// Returns the folder of a configuration's run.
+pub(crate) fn folder(config: &Config) -> PathBuf {
+    config.logging.dir.join(&config.name)
+}
+
+/// Returns the settings of the network.
+pub(crate) fn model(config: &Config) -> Result<&batchwright_config::Vae> {
+    match &config.model {
+        Some(Model::Vae(vae)) => Ok(vae),
+        None => Err(Failure::usage(anyhow!(
+            "the configuration has no `model`: there is nothing to train or evaluate"
+        ))),
+    }
+}
+
+/// Returns what the trainer is told.
+pub(crate) fn options(config: &Config) -> Result<TrainerOptions> {
+    let training: Training = config.training.clone().ok_or_else(|| {
+        Failure::usage(anyhow!("the configuration has no `training`: it does not say how long"))
+    })?;
+    let mut options = TrainerOptions::with(config.seed, training);
+    options.logging = config.logging.clone();
+    options.loader = config.loader_options();
+    options.configuration = config.identity();
+    Ok(options)
+}
+
+/// Keeps the resolved configuration with the run, as YAML that can be trained again.
+fn write_config(config: &Config, folder: &Path) -> Result<()> {
+    let path = folder.join("config.yaml");
+    let text = config.to_yaml().map_err(|error| Failure::ours(error.into()))?;
+    std::fs::write(&path, text)
+        .with_context(|| format!("cannot write {}", path.display()))
+        .map_err(Failure::environment)
+}
+
+/// Turns an error of the trainer into a failure by whose fault it is.
+pub(crate) fn failure(error: Error) -> Failure {
+    match error.fault() {
+        Some(Fault::Usage) => Failure::usage(error.into()),
+        Some(Fault::Data) => Failure::data(error.into()),
+        Some(Fault::Environment) => Failure::environment(error.into()),
+        None => Failure::ours(error.into()),
+    }
+}
+
+fn describe(summary: &Summary, folder: &Path) -> String {
+    let mut text = String::new();
+    match summary.outcome {
+        Outcome::Finished => {
+            let _ = writeln!(text, "finished {} epochs, {} steps", summary.epochs, summary.steps);
+        }
+        Outcome::Stopped { reason } => {
+            let _ = writeln!(
+                text,
+                "stopped by signal {reason} after step {}, and saved; go on with --resume",
+                summary.steps
+            );
+        }
+    }
+    if let Some(step) = summary.resumed_from {
+        let _ = writeln!(text, "resumed from step {step}");
+    }
+    let _ = writeln!(
+        text,
+        "{:.1} s, {:.0} samples/s, {:.1} % of the time waiting for data; {} parameters, {} threads on {}",
+        summary.seconds,
+        summary.samples_per_second,
+        summary.waited * 100.0,
+        summary.parameters,
+        summary.threads,
+        summary.device
+    );
+    for (name, value) in &summary.metrics {
+        let _ = writeln!(text, "  {name:<24} {value:.4}");
+    }
+    if let Some(best) = &summary.best {
+        let _ = writeln!(
+            text,
+            "best: step {}, val_loss {:.4}, {}",
+            best.step,
+            best.val_loss,
+            best.path.display()
+        );
+    }
+    for left_out in &summary.left_out {
+        let _ = writeln!(
+            text,
+            "left out: sample {} ({}), {} times: {}",
+            left_out.index, left_out.id, left_out.times, left_out.error
+        );
+    }
+    for warning in &summary.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
+    let _ = write!(text, "run: {}", folder.display());
+    text
+}
