@@ -92,6 +92,22 @@ impl Opened {
 impl Config {
     /// Opens the data: reads files into memory, or lists them where they are read later.
     ///
+    /// ```
+    /// use batchwright_config::{Config, DataRoot};
+    /// use batchwright_core::{Loader, LoaderOptions};
+    /// let yaml = "{ seed: 1, data: { glyphs: { classes: 3, drawings: 20 } }, loader: { batch_size: 10 } }";
+    /// let config = Config::from_str(yaml, "example", &["loader.workers=1"])?;
+    /// let data = config.open(&DataRoot::from_environment(None))?;
+    /// let options = LoaderOptions { epochs: Some(1), ..config.loader_options() };
+    /// let mut loader = Loader::new(data.training, options);
+    /// let mut samples = 0;
+    /// while let Some(batch) = loader.next_batch() {
+    ///     samples += batch?.samples.len();
+    /// }
+    /// assert_eq!(samples, 60);
+    /// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+    /// ```
+    ///
     /// # Errors
     /// Names the key, the path, where the files can be had and what to set where they are missing.
     pub fn open(&self, root: &DataRoot) -> Result<Opened, OpenError> {
