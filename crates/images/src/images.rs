@@ -3,11 +3,10 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use batchwright_core::{Fingerprint, SampleError, bytes_of};
+use batchwright_core::{Fingerprint, SampleError, bytes_of, prefer_huge_pages};
 
 use crate::convert;
 use crate::error::Error;
-use crate::pages;
 use crate::source::{ImageSource, PixelType, PixelView, Scratch};
 
 /// The pixels of images in memory, [N, C, H, W].
@@ -113,7 +112,7 @@ impl Images {
             let found = format!("{} at pixel {} of image {}", values[at], at % size, at / size);
             return Err(Error::choice("pixels", "finite numbers", found));
         }
-        pages::prefer_large(match &pixels {
+        prefer_huge_pages(match &pixels {
             Pixels::U8(pixels) => pixels,
             Pixels::F32(pixels) => bytes_of(pixels),
         });

@@ -13,7 +13,6 @@ mod npy;
 mod npy_header;
 mod numbers;
 mod options;
-mod pages;
 mod picture;
 mod set;
 mod source;
