@@ -271,6 +271,10 @@ impl ImageSource for Images {
         })
     }
 
+    fn in_memory(&self) -> bool {
+        true
+    }
+
     #[inline]
     fn prefetch(&self, index: usize) {
         let range = index * self.size()..(index + 1) * self.size();

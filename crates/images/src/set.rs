@@ -28,6 +28,7 @@ pub struct ImageSet<S> {
     classes: usize,
     labelled: bool,
     conversion: Conversion,
+    in_memory: bool,
 }
 
 impl<S: ImageSource> ImageSet<S> {
@@ -88,7 +89,8 @@ impl<S: ImageSource> ImageSet<S> {
             check_labels(&source, classes)?;
         }
         let conversion = Conversion::new(divisor, standards);
-        Ok(Self { source, options, fields, classes, labelled, conversion })
+        let in_memory = source.in_memory();
+        Ok(Self { source, options, fields, classes, labelled, conversion, in_memory })
     }
 
     /// Returns the source.
@@ -182,9 +184,15 @@ impl<S: ImageSource> Dataset for ImageSet<S> {
     #[inline]
     fn write(&self, index: usize, slot: &mut Slot<'_>, context: &Context<'_>) -> Result<(), SampleError> {
         let mut scratch = Scratch::default();
-        let pixels = self.source.fetch(index, &mut scratch)?;
+        let pixels = if self.in_memory {
+            self.source.fetch(index, &mut scratch)?
+        } else {
+            context.stage("read and decode", || self.source.fetch(index, &mut scratch))?
+        };
         match (pixels, self.options.dtype) {
-            (pixels, _) if self.options.augment.is_some() => self.augmented(pixels, slot, context),
+            (pixels, _) if self.options.augment.is_some() => {
+                context.stage("augment", || self.augmented(pixels, slot, context));
+            }
             (PixelView::U8(pixels), ImageType::F32) => self.conversion.bytes(pixels, slot.get(0)),
             (PixelView::F32(pixels), ImageType::F32) => self.conversion.floats(pixels, slot.get(0)),
             (PixelView::U8(pixels), ImageType::U8) => slot.get::<u8>(0).copy_from_slice(pixels),

@@ -82,6 +82,11 @@ pub trait ImageSource: Send + Sync {
     /// Says whether the data or the environment is at fault.
     fn fetch<'a>(&'a self, index: usize, scratch: &'a mut Scratch) -> Result<PixelView<'a>, SampleError>;
 
+    /// Returns whether images lie in memory, so that fetching one takes less time than timing it would. False by default.
+    fn in_memory(&self) -> bool {
+        false
+    }
+
     /// Hints that image `index` will be fetched soon by the calling thread.
     #[inline]
     fn prefetch(&self, _index: usize) {}
@@ -125,6 +130,9 @@ macro_rules! forward {
             }
             fn fetch<'a>(&'a self, index: usize, scratch: &'a mut Scratch) -> Result<PixelView<'a>, SampleError> {
                 (**self).fetch(index, scratch)
+            }
+            fn in_memory(&self) -> bool {
+                (**self).in_memory()
             }
             fn prefetch(&self, index: usize) {
                 (**self).prefetch(index);
