@@ -1,5 +1,5 @@
 //! Memory of batches: 64-byte aligned blocks, reused through a pool.
-#![expect(unsafe_code, reason = "owns raw memory that tensors and worker threads share; tested under Miri")]
+#![expect(unsafe_code, reason = "owns raw memory that tensors and worker threads share")]
 
 use std::alloc::Layout as AllocLayout;
 use std::fmt;

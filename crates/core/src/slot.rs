@@ -1,5 +1,5 @@
 //! The places of samples in a batch's memory, and how threads share them.
-#![expect(unsafe_code, reason = "lends disjoint rows of one block to several threads; tested under Miri")]
+#![expect(unsafe_code, reason = "lends disjoint rows of one block to several threads")]
 
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
