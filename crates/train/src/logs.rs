@@ -3,6 +3,7 @@
 //! `metrics.jsonl` is a function of the configuration, the data and the seed: a run that was killed and resumed has the same bytes
 //! as one that was not. Times stand in `timing.jsonl`. `metrics.csv` is a function of `metrics.jsonl`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -69,6 +70,8 @@ impl Lines {
 struct Csv {
     path: PathBuf,
     columns: Vec<String>,
+    /// The last figure of each name, as of the last time it was written anew.
+    last: BTreeMap<String, f64>,
 }
 
 impl Logs {
@@ -76,10 +79,15 @@ impl Logs {
     pub(crate) fn open(folder: &Path, at: LogLengths) -> Result<Self, Error> {
         let metrics = Lines::open(folder.join("metrics.jsonl"), at.metrics)?;
         let timing = Lines::open(folder.join("timing.jsonl"), at.timing)?;
-        let csv = Csv { path: folder.join("metrics.csv"), columns: Vec::new() };
+        let csv = Csv { path: folder.join("metrics.csv"), columns: Vec::new(), last: BTreeMap::new() };
         let mut logs = Self { metrics, timing, csv };
         logs.rebuild()?;
         Ok(logs)
+    }
+
+    /// Returns the last figure of each name that there was when the logs were opened.
+    pub(crate) fn figures(&self) -> BTreeMap<String, f64> {
+        self.csv.last.clone()
     }
 
     /// Writes a line of figures.
@@ -139,6 +147,8 @@ impl Logs {
             csv.push_str(&row(&columns, *step, *epoch, figures));
         }
         self.csv.columns = columns;
+        let figures = rows.into_iter().flat_map(|(_, _, figures)| figures);
+        self.csv.last = figures.filter(|(_, value)| value.is_finite()).collect();
         write_whole(&self.csv.path, csv.as_bytes())
     }
 }
@@ -148,7 +158,7 @@ struct Line {
     step: u64,
     epoch: u64,
     #[serde(flatten)]
-    figures: std::collections::BTreeMap<String, Option<f64>>,
+    figures: BTreeMap<String, Option<f64>>,
 }
 
 /// One flat JSON object, its names in the order given. What is not finite becomes `null`.

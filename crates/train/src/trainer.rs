@@ -117,6 +117,8 @@ impl Trainer {
             } else if !run.rejected.is_empty() {
                 let rejected = run.rejected.clone();
                 return Err(Error::NoCheckpoint { path: run.folder.clone(), rejected });
+            } else {
+                warnings.push("the run had no checkpoint yet, so it begins anew".to_owned());
             }
         }
         warnings.extend(crowded(threads, options.loader.workers));
@@ -232,10 +234,10 @@ impl Trainer {
             saved: start.as_ref().map(|state| state.step),
             window,
             window_from: start.as_ref().map_or(step, |state| state.window_from),
-            logs,
             reporter,
             validation: validation.map(|validation| Shared(Arc::from(validation))),
-            metrics: BTreeMap::new(),
+            metrics: logs.as_ref().map(Logs::figures).unwrap_or_default(),
+            logs,
             clock: Clock::default(),
         };
         let outcome = fit.run()?;

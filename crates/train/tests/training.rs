@@ -260,6 +260,7 @@ fn a_run_that_was_killed_at_any_step_goes_on_from_its_checkpoint_and_its_logs_ar
     for at in 0..18 {
         let run = folder.path().join(format!("killed-{at}"));
         train_with(every_five(&run, Resume::Never), Event::Kill { at }).unwrap_err();
+        assert!(Trainer::new(every_five(&run, Resume::Never)).is_err(), "a run without a checkpoint is one");
         // Once more, before it gets to the end.
         if at < 14 {
             train_with(every_five(&run, Resume::IfThere), Event::Kill { at: at + 3 }).unwrap_err();
@@ -284,8 +285,11 @@ fn more_epochs_go_on_with_a_run_that_had_ended() {
     train(constant(&whole, 3, Resume::Never)).unwrap();
     let run = folder.path().join("run");
     train(constant(&run, 2, Resume::Never)).unwrap();
-    train(constant(&run, 3, Resume::Always)).unwrap();
+    let last = train(constant(&run, 3, Resume::Always)).unwrap();
     assert!(remains(&run) == remains(&whole));
+    // Nothing is left to do, and the summary is the same.
+    let again = train(constant(&run, 3, Resume::Always)).unwrap();
+    assert_eq!((again.resumed_from, again.steps, again.metrics), (Some(18), 18, last.metrics));
 }
 
 #[test]
