@@ -60,6 +60,7 @@ fn model(path: &nn::Path<'_>) -> Result<Vae, BoxError> {
 }
 
 fn main() -> Result<(), BoxError> {
+    batchwright_train::prepare_process()?;
     let mut arguments = std::env::args().skip(1);
     let threads: usize = arguments.next().map_or(Ok(1), |text| text.parse())?;
     let rounds: usize = arguments.next().map_or(Ok(25), |text| text.parse())?;
@@ -71,17 +72,18 @@ fn main() -> Result<(), BoxError> {
     let batch = TensorBatch::of(vec![(Field::new::<f32>("image", &[1, 28, 28]), images)], None);
     let step = Step { step: 0, epoch: 0, training: true };
 
-    let bare_variables = nn::VarStore::new(Device::Cpu);
-    let bare_model = model(&bare_variables.root())?;
-    let mut bare_optimizer = nn::Adam::default().build(&bare_variables, 1e-3)?;
-
-    let our_variables = nn::VarStore::new(Device::Cpu);
-    let our_model = model(&our_variables.root())?;
-    let parameters = our_variables.variables().into_iter().collect();
-    let mut our_optimizer = Optimizer::new(config::Optimizer::default(), parameters)?;
-
     let mut times = [const { Vec::new() }; 3];
     for round in 0..=rounds {
+        // All three begin with a model of their own, whose memory is fresh.
+        let bare_variables = nn::VarStore::new(Device::Cpu);
+        let bare_model = model(&bare_variables.root())?;
+        let mut bare_optimizer = nn::Adam::default().build(&bare_variables, 1e-3)?;
+
+        let our_variables = nn::VarStore::new(Device::Cpu);
+        let our_model = model(&our_variables.root())?;
+        let parameters = our_variables.variables().into_iter().collect();
+        let mut our_optimizer = Optimizer::new(config::Optimizer::default(), parameters)?;
+
         let start = Instant::now();
         for _ in 0..STEPS {
             let losses = bare_model.loss(&batch, step)?;

@@ -30,12 +30,29 @@ fn cores() -> usize {
     available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-/// Tells libtorch's thread pool (libgomp) not to spin while it waits, by starting this program anew, once, with
-/// `OMP_WAIT_POLICY=passive` and `GOMP_SPINCOUNT=0` in its environment. Call it first in `main`.
+/// Settings of libraries that read them when they are loaded, each with what it is left alone by.
+#[cfg(unix)]
+const ENVIRONMENT: [(&str, &str, [&str; 2]); 4] = [
+    // libgomp: do not spin while waiting.
+    ("OMP_WAIT_POLICY", "passive", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"]),
+    ("GOMP_SPINCOUNT", "0", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"]),
+    // glibc: keep memory that a step frees, for the next step wants it again.
+    ("MALLOC_TRIM_THRESHOLD_", "1073741824", ["MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"]),
+    ("MALLOC_MMAP_THRESHOLD_", "1073741824", ["MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"]),
+];
+
+/// Prepares the process for training, by starting this program anew, once, with other settings in its environment. Call it
+/// first in `main`.
 ///
-/// libgomp reads its settings when it is loaded, before `main`, so setting them afterwards has no effect. Spinning threads that share
-/// their cores with busy loader threads make a step many times slower. Where either variable is set already, and on
-/// systems without `exec`, it does nothing. It returns only where it does nothing or fails.
+/// libgomp and glibc read their settings when they are loaded, before `main`, so setting them afterwards has no effect:
+///
+/// - `OMP_WAIT_POLICY=passive`, `GOMP_SPINCOUNT=0`: libtorch's threads that spin while they share their cores with busy loader
+///   threads make a step many times slower.
+/// - `MALLOC_TRIM_THRESHOLD_`, `MALLOC_MMAP_THRESHOLD_` of 1 GiB: gradients are freed and allocated in every step, and giving their pages back each
+///   time costs up to a tenth of the step. The process keeps its peak of memory instead.
+///
+/// A pair of which one is set already is left as it is; where all are, and on systems without `exec`, nothing is done. It
+/// returns only where it does nothing or fails.
 ///
 /// # Errors
 /// Gives the system's error where the program cannot be started anew; going on is fine.
@@ -43,8 +60,9 @@ pub fn prepare_process() -> std::io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::process::CommandExt;
-        let is_set = |name| std::env::var_os(name).is_some();
-        if is_set("OMP_WAIT_POLICY") || is_set("GOMP_SPINCOUNT") {
+        let missing = |by: &[&str; 2]| by.iter().all(|name| std::env::var_os(name).is_none());
+        let settings: Vec<_> = ENVIRONMENT.iter().filter(|(_, _, by)| missing(by)).collect();
+        if settings.is_empty() {
             return Ok(());
         }
         let mut arguments = std::env::args_os();
@@ -52,7 +70,8 @@ pub fn prepare_process() -> std::io::Result<()> {
         if let Some(name) = arguments.next() {
             command.arg0(name);
         }
-        Err(command.args(arguments).env("OMP_WAIT_POLICY", "passive").env("GOMP_SPINCOUNT", "0").exec())
+        let settings = settings.into_iter().map(|(name, value, _)| (name, value));
+        Err(command.args(arguments).envs(settings).exec())
     }
     #[cfg(not(unix))]
     Ok(())
