@@ -79,6 +79,8 @@ pub struct Batch {
     /// A weight for each sample's loss, if any.
     pub weights: Option<Vec<f32>>,
     pub(crate) left_out: Vec<LeftOut>,
+    /// How many different samples of a run may be left out.
+    pub(crate) budget: usize,
     layout: Arc<Layout>,
     rows: usize,
     block: Block,
@@ -103,6 +105,7 @@ impl Batch {
             samples: Vec::new(),
             weights: None,
             left_out: Vec::new(),
+            budget: 0,
             layout,
             rows,
             block,

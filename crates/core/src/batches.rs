@@ -145,6 +145,10 @@ impl<D: Dataset> Sequence for Batches<D> {
         self.plan.len()
     }
 
+    fn global_len(&self) -> usize {
+        self.plan.global_len()
+    }
+
     fn get(&self, epoch: u64, index: usize) -> Result<Batch, BoxError> {
         Ok(self.read(epoch, index)?)
     }

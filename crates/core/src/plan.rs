@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use crate::batch::SampleId;
 use crate::fingerprint::Fingerprint;
 use crate::sampler::{Order, Sampler};
+use crate::sync::{Condvar, Mutex};
 
 /// What happens to the samples that do not fill the last batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,7 +123,30 @@ pub struct Plan {
     rank: Rank,
     uneven: Uneven,
     len: usize,
-    orders: Mutex<VecDeque<(u64, Arc<dyn Order>)>>,
+    orders: Mutex<Orders>,
+    made: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Orders {
+    kept: VecDeque<(u64, Arc<dyn Order>)>,
+    /// Epochs whose order a thread is making.
+    making: Vec<u64>,
+}
+
+/// Lets the others go on when an order is made, or its sampler has panicked.
+struct Making<'a> {
+    plan: &'a Plan,
+    epoch: u64,
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        let mut orders = self.plan.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.making.retain(|&epoch| epoch != self.epoch);
+        drop(orders);
+        self.plan.made.notify_all();
+    }
 }
 
 impl Plan {
@@ -170,7 +194,8 @@ impl Plan {
             rank,
             uneven,
             len: 0,
-            orders: Mutex::new(VecDeque::new()),
+            orders: Mutex::new(Orders::default()),
+            made: Condvar::new(),
         };
         let full = (samples / batch_size as u64) as usize;
         plan.len = full + usize::from(!plan.share(plan.last_length()).is_empty());
@@ -250,6 +275,21 @@ impl Plan {
         }
     }
 
+    /// Returns the number of batches of an epoch over all ranks: a rank without a share of the last one has one fewer.
+    pub fn global_len(&self) -> usize {
+        let full = (self.sampler.len() / self.batch_size.get() as u64) as usize;
+        full + usize::from(0 < self.last_length())
+    }
+
+    /// What becomes of uneven ends. Where samples are repeated or left out for it, it depends on the number of ranks.
+    fn uneven_fact(&self) -> String {
+        match self.uneven {
+            Uneven::Exact => "exact".to_owned(),
+            Uneven::Pad => format!("pad for {} ranks", self.rank.world),
+            Uneven::Drop => format!("drop for {} ranks", self.rank.world),
+        }
+    }
+
     /// Returns this rank's part of a batch of `length` samples.
     fn share(&self, length: usize) -> Range<usize> {
         let Rank { index, world } = self.rank;
@@ -279,24 +319,30 @@ impl Plan {
             .collect()
     }
 
-    /// Returns the order of an epoch; those of the last two epochs asked for are kept.
+    /// Returns the order of an epoch; those of the last two epochs asked for are kept. One thread makes an order while
+    /// others that want it wait, without holding a lock: a sampler may be anyone's code.
     pub fn order(&self, epoch: u64) -> Arc<dyn Order> {
-        let kept = |orders: &VecDeque<(u64, Arc<dyn Order>)>| {
-            orders.iter().find(|(at, _)| *at == epoch).map(|(_, order)| Arc::clone(order))
-        };
-        if let Some(order) = kept(&self.orders.lock().unwrap_or_else(PoisonError::into_inner)) {
-            return order;
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some((_, order)) = orders.kept.iter().find(|(at, _)| *at == epoch) {
+                return Arc::clone(order);
+            }
+            if !orders.making.contains(&epoch) {
+                break;
+            }
+            orders = self.made.wait(orders).unwrap_or_else(PoisonError::into_inner);
         }
-        // Made outside the lock, since a sampler may be anyone's code; two threads may make the same one.
+        orders.making.push(epoch);
+        drop(orders);
+        let making = Making { plan: self, epoch };
         let order = self.sampler.order(self.seed, epoch);
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(order) = kept(&orders) {
-            return order;
+        if orders.kept.len() == 2 {
+            orders.kept.pop_front();
         }
-        if orders.len() == 2 {
-            orders.pop_front();
-        }
-        orders.push_back((epoch, Arc::clone(&order)));
+        orders.kept.push_back((epoch, Arc::clone(&order)));
+        drop(orders);
+        drop(making);
         order
     }
 
@@ -307,6 +353,7 @@ impl Plan {
             .with("batch_size", self.batch_size)
             .with("last_batch", format!("{:?}", self.last).to_lowercase())
             .with("positions", self.sampler.len())
+            .with("uneven", self.uneven_fact())
             .with_part("sampler", &self.sampler.fingerprint())
     }
 }
@@ -387,9 +434,14 @@ mod tests {
     #[test]
     fn a_batch_far_out_in_a_billion_samples_is_planned_at_once() {
         let plan = plan(1_000_000_000, 64, LastBatch::Short, Rank::default(), Uneven::Exact).unwrap();
-        let start = std::time::Instant::now();
+        // The least of some times: other programs of the machine count in single ones.
+        let time = |epoch| {
+            let start = std::time::Instant::now();
+            plan.batch(epoch, 15_432_098);
+            start.elapsed()
+        };
+        assert!((0..20).map(time).min().unwrap() < std::time::Duration::from_millis(1));
         let batch = plan.batch(0, 15_432_098);
-        assert!(start.elapsed().as_millis() < 50);
         assert_eq!(batch.len(), 64);
         assert_eq!(batch[0].position, 15_432_098 * 64);
     }

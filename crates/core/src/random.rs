@@ -109,7 +109,7 @@ impl Stream {
         (self.bits64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
     }
 
-    /// Returns a number uniform in [`low`, `high`): `low + (high - low) * uniform()`.
+    /// Returns a number uniform from `low` to `high`: `low + (high - low) * uniform()`, which is `high` by rounding only.
     #[inline]
     pub fn uniform_in(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.uniform()

@@ -25,6 +25,11 @@ pub trait Sequence: Send + Sync {
         self.len() == 0
     }
 
+    /// Returns the number of batches of an epoch over all ranks of a distributed run; [`len`](Sequence::len) by default.
+    fn global_len(&self) -> usize {
+        self.len()
+    }
+
     /// Returns batch `index` of `epoch`. May panic if `self.len() <= index`, as a slice does.
     ///
     /// # Errors
@@ -79,6 +84,9 @@ impl<S: Sequence + ?Sized> Sequence for Box<S> {
     }
     fn is_empty(&self) -> bool {
         (**self).is_empty()
+    }
+    fn global_len(&self) -> usize {
+        (**self).global_len()
     }
     fn get(&self, epoch: u64, index: usize) -> Result<Batch, BoxError> {
         (**self).get(epoch, index)

@@ -1,5 +1,6 @@
 //! A batch being filled by several threads at once.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -137,26 +138,32 @@ impl Filling {
         let range = claim.range();
         let mut hinted = range.start;
         let mut row = range.start;
+        // Who is being read: a substitute, where the sample was bad.
+        let reading = Cell::new(None);
+        let begin = |sample: &SampleId| {
+            reading.set(Some(*sample));
+            at(sample);
+        };
         while row < range.end {
             // One landing pad for all rows; a panic is charged to the row it happened in, and the rest goes on.
             let current = &mut row;
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 while *current < range.end {
                     let sample = &self.samples[*current];
-                    at(sample);
+                    begin(sample);
                     while hinted < range.end.min(*current + AHEAD) {
                         slots.prefetch(self.samples[hinted].index);
                         hinted += 1;
                     }
                     let mut slot = claim.slot(*current);
                     if let Err(error) = slots.write(self.place.epoch, sample, &mut slot, stages) {
-                        self.bad_sample(slots, *current, error, &mut slot, stages);
+                        self.bad_sample(slots, *current, error, &mut slot, stages, &begin);
                     }
                     *current += 1;
                 }
             }));
             if let Err(payload) = outcome {
-                let sample = &self.samples[row];
+                let sample = reading.get().unwrap_or(self.samples[row]);
                 let error = LoadError::Panic {
                     index: sample.index,
                     id: id_of(slots, sample.index),
@@ -169,9 +176,17 @@ impl Filling {
             }
         }
         let block = claim.finish()?;
+        let finished = catch_unwind(AssertUnwindSafe(|| self.complete(slots, block)));
+        Some(finished.unwrap_or_else(|payload| {
+            Err(LoadError::BatchPanic { place: self.place, message: panic_message(payload.as_ref()) })
+        }))
+    }
+
+    /// Makes the batch of its block.
+    fn complete(&self, slots: &dyn Slots, block: crate::buffer::Block) -> Result<Batch, LoadError> {
         let marks = std::mem::take(&mut *self.marks());
         if let Some((_, error)) = marks.failed {
-            return Some(Err(error));
+            return Err(error);
         }
         let mut batch = Batch::from_block(Arc::clone(&self.layout), self.samples.len(), block);
         (batch.epoch, batch.index) = (self.place.epoch, self.place.batch);
@@ -188,7 +203,8 @@ impl Filling {
         let mut left_out = marks.left_out;
         left_out.sort_by_key(|(row, _)| *row);
         batch.left_out = left_out.into_iter().map(|(_, left_out)| left_out).collect();
-        Some(Ok(batch))
+        batch.budget = slots.on_error().budget();
+        Ok(batch)
     }
 
     fn fail(&self, row: usize, error: LoadError) {
@@ -207,6 +223,7 @@ impl Filling {
         error: SampleError,
         slot: &mut Slot<'_>,
         stages: Option<&Stages>,
+        begin: &dyn Fn(&SampleId),
     ) {
         let policy = slots.on_error();
         let mut sample = self.samples[row];
@@ -255,6 +272,7 @@ impl Filling {
                 return;
             }
             sample.index = slots.substitute(self.place.epoch, sample.position, sample.attempt);
+            begin(&sample);
             match slots.write(self.place.epoch, &sample, slot, stages) {
                 Ok(()) => {
                     let mut marks = self.marks();
@@ -280,6 +298,6 @@ impl Filling {
 }
 
 /// Returns a sample's name, for an error; a name that panics does not hide the error.
-fn id_of(slots: &dyn Slots, index: usize) -> String {
+pub(crate) fn id_of(slots: &dyn Slots, index: usize) -> String {
     catch_unwind(AssertUnwindSafe(|| slots.id(index))).unwrap_or_else(|_| index.to_string())
 }

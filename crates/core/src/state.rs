@@ -63,12 +63,18 @@ pub enum ResumeError {
         /// The batches of an epoch.
         len: usize,
     },
-    /// What the hook keeps is not what was stored.
-    #[error("the hook's stored state is damaged: {0}")]
+    /// The state is not what was stored.
+    #[error("the stored state is damaged: {0}")]
     Damaged(String),
     /// The sequence did not take its state back.
     #[error("the sequence did not take back its stored state")]
     Restore(#[source] BoxError),
+}
+
+/// Returns a sequence's fingerprint; one written by hand may give none, but has a length.
+fn facts(sequence: &dyn Sequence) -> Fingerprint {
+    let facts = sequence.fingerprint();
+    if sequence.slots().is_none() { facts.with("batches", sequence.global_len()) } else { facts }
 }
 
 impl LoaderState {
@@ -80,7 +86,9 @@ impl LoaderState {
         left_out: Vec<LeftOut>,
     ) -> Self {
         let kept = sequence.state();
-        let mut fingerprint = sequence.fingerprint();
+        let mut fingerprint = facts(sequence);
+        // The end of an epoch is that of all ranks, so that a run may go on with another number of them.
+        let next_batch = if next_batch == sequence.len() { sequence.global_len() } else { next_batch };
         let hook = (!kept.is_empty()).then(|| {
             fingerprint = fingerprint.clone().with(HOOK_FACT, hex(&Sha256::digest(&kept)));
             STANDARD.encode(&kept)
@@ -91,11 +99,11 @@ impl LoaderState {
 
     /// Checks that this state belongs to a sequence, and gives the sequence back what its hook kept.
     pub(crate) fn restore(&self, sequence: &mut dyn Sequence) -> Result<(), ResumeError> {
-        let Self { version, seed: _, epoch: _, next_batch, hook, left_out: _, fingerprint } = self;
+        let Self { version, seed: _, epoch, next_batch, hook, left_out: _, fingerprint } = self;
         if *version != VERSION {
             return Err(ResumeError::Version { found: *version, expected: VERSION });
         }
-        let mut now = sequence.fingerprint();
+        let mut now = facts(sequence);
         let hash = fingerprint.facts().get(HOOK_FACT);
         if let Some(hash) = hash {
             now = now.with(HOOK_FACT, hash);
@@ -104,8 +112,11 @@ impl LoaderState {
         if !changes.is_empty() {
             return Err(ResumeError::Changed { changes });
         }
-        if sequence.len() < *next_batch {
-            return Err(ResumeError::Beyond { next_batch: *next_batch, len: sequence.len() });
+        if sequence.global_len() < *next_batch {
+            return Err(ResumeError::Beyond { next_batch: *next_batch, len: sequence.global_len() });
+        }
+        if i64::MAX as u64 <= *epoch {
+            return Err(ResumeError::Damaged(format!("epoch {epoch} cannot be reached")));
         }
         match (hook, hash) {
             (None, None) => Ok(()),
@@ -113,7 +124,9 @@ impl LoaderState {
                 let kept = STANDARD.decode(text).map_err(|error| ResumeError::Damaged(error.to_string()))?;
                 let found = hex(&Sha256::digest(&kept));
                 if found != *hash {
-                    return Err(ResumeError::Damaged(format!("its sha256 is {found}, {hash} was stored")));
+                    return Err(ResumeError::Damaged(format!(
+                        "the sha256 of what the hook keeps is {found}, {hash} was stored"
+                    )));
                 }
                 sequence.restore(&kept).map_err(ResumeError::Restore)
             }

@@ -6,7 +6,7 @@
 
 use batchwright_core::{
     Batch, BatchOptions, Batches, BoxError, Context, Dataset, Field, Loader, LoaderOptions, SampleError,
-    Sequence, Sequential, Slot,
+    Sequence, Sequential, Slot, Slots,
 };
 
 struct Numbers(Vec<Field>);
@@ -28,20 +28,24 @@ fn options(workers: usize, depth: usize) -> LoaderOptions {
     LoaderOptions { workers, max_queue_size: depth, epochs: Some(2), ..LoaderOptions::default() }
 }
 
-fn slots(workers: usize, depth: usize, take: usize) {
+/// Batches of 2 wait for each other as expensive ones do; of 3, the consumer reads too (see `is_cheap` in the queue).
+fn batches(batch_size: usize) -> Batches<Numbers> {
     let dataset = Numbers(vec![Field::new::<i64>("n", &[])]);
-    let batches =
-        Batches::new(dataset, Sequential::new(6), BatchOptions { batch_size: 2, ..Default::default() })
-            .unwrap();
-    let mut loader = Loader::new(batches, options(workers, depth));
+    let options = BatchOptions { batch_size, ..Default::default() };
+    Batches::new(dataset, Sequential::new(6), options).unwrap()
+}
+
+fn slots(batch_size: usize, workers: usize, depth: usize, take: usize) {
+    let len = 6 / batch_size;
+    let mut loader = Loader::new(batches(batch_size), options(workers, depth));
     for at in 0..take {
+        let start = (at % len * batch_size) as i64;
         match loader.next_batch() {
-            None => assert!(6 <= at),
-            Some(Err(_)) => assert_eq!(at % 3, 2),
+            None => assert!(2 * len <= at),
+            Some(Err(_)) => assert!((start..start + batch_size as i64).contains(&4)),
             Some(Ok(batch)) => {
-                let start = (at % 3 * 2) as i64;
-                assert_eq!(batch.get::<i64>("n").unwrap(), [start, start + 1]);
-                assert_eq!(batch.epoch, at as u64 / 3);
+                assert!(batch.get::<i64>("n").unwrap().iter().copied().eq(start..start + batch_size as i64));
+                assert_eq!(batch.epoch, (at / len) as u64);
             }
         }
     }
@@ -49,15 +53,62 @@ fn slots(workers: usize, depth: usize, take: usize) {
 
 #[test]
 fn slots_are_filled_and_delivered_in_order() {
-    shuttle::check_random(|| slots(3, 2, 7), 400);
-    shuttle::check_random(|| slots(2, 1, 7), 400);
-    shuttle::check_pct(|| slots(2, 3, 7), 300, 3);
+    for batch_size in [2, 3] {
+        for (workers, depth) in [(1, 1), (1, 4), (2, 1), (3, 2), (2, 3)] {
+            shuttle::check_random(move || slots(batch_size, workers, depth, 7), 400);
+            shuttle::check_pct(move || slots(batch_size, workers, depth, 7), 200, 3);
+        }
+    }
 }
 
 #[test]
 fn a_loader_can_be_dropped_at_any_time() {
-    shuttle::check_random(|| slots(2, 2, 0), 200);
-    shuttle::check_random(|| slots(3, 2, 2), 200);
+    for batch_size in [2, 3] {
+        shuttle::check_random(move || slots(batch_size, 2, 2, 0), 300);
+        shuttle::check_random(move || slots(batch_size, 3, 2, 2), 300);
+    }
+}
+
+/// Slots with a hook: workers that help with a batch may still hold the sequence when the batch is delivered.
+struct HookedSlots(Batches<Numbers>, u64);
+
+impl Sequence for HookedSlots {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn get(&self, epoch: u64, index: usize) -> Result<Batch, BoxError> {
+        self.0.get(epoch, index)
+    }
+    fn on_epoch_end(&mut self, _: u64) {
+        self.1 += 1;
+    }
+    fn has_epoch_hook(&self) -> bool {
+        true
+    }
+    fn state(&self) -> Vec<u8> {
+        self.1.to_le_bytes().to_vec()
+    }
+    fn slots(&self) -> Option<&dyn Slots> {
+        self.0.slots()
+    }
+}
+
+#[test]
+fn the_hook_waits_until_no_worker_holds_the_sequence() {
+    for batch_size in [2, 3] {
+        shuttle::check_random(
+            move || {
+                let mut loader = Loader::new(HookedSlots(batches(batch_size), 0), options(3, 2));
+                let mut count = 0;
+                while loader.next_batch().is_some() {
+                    count += 1;
+                }
+                assert_eq!(count, 12 / batch_size);
+                assert_eq!(loader.state().hook.as_deref(), Some("AQAAAAAAAAA="));
+            },
+            600,
+        );
+    }
 }
 
 struct Hooked(i64);

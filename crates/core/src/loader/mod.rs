@@ -16,6 +16,7 @@ use crate::buffer::{Heap, Memory, Pool};
 use crate::error::{LoadError, Place, panic_message};
 use crate::fingerprint::Fingerprint;
 use crate::sequence::Sequence;
+use crate::slots::id_of;
 use crate::state::{LoaderState, ResumeError};
 use crate::sync::thread;
 
@@ -34,7 +35,7 @@ pub struct LoaderOptions {
     pub epochs: Option<u64>,
     /// How long [`Drop`] waits for calls in hand before it leaves their threads behind; 5 seconds by default.
     pub grace: Duration,
-    /// Where the memory of batches comes from; the heap by default.
+    /// Where the memory of batches comes from; the heap by default. A sequence written by hand makes its own.
     pub memory: Arc<dyn Memory>,
 }
 
@@ -88,7 +89,6 @@ pub struct Loader {
     threads: Vec<thread::JoinHandle<()>>,
     len: usize,
     hook: bool,
-    budget: Option<usize>,
     options: LoaderOptions,
     pool: Option<Pool>,
     fingerprint: Fingerprint,
@@ -97,7 +97,9 @@ pub struct Loader {
     /// Where a run would go on: before the first batch that was not delivered whole.
     resume_at: Place,
     left_out: Vec<LeftOut>,
-    closed: bool,
+    life: Life,
+    /// The state before a hook that panicked.
+    before_panic: Option<LoaderState>,
     statistics: Statistics,
     ready: u64,
 }
@@ -119,6 +121,8 @@ impl Loader {
     ) -> Result<Self, ResumeError> {
         state.restore(&mut sequence)?;
         let place = Place { epoch: state.epoch, batch: state.next_batch };
+        // A rank with fewer batches than others has ended its epoch before them.
+        let place = Place { batch: place.batch.min(sequence.len()), ..place };
         Ok(Self::start(Arc::new(sequence), options, place, state.left_out.clone()))
     }
 
@@ -127,14 +131,14 @@ impl Loader {
         let hook = source.has_epoch_hook();
         let fingerprint = source.fingerprint();
         let rows = source.slots().map_or(0, |slots| slots.layout().rows());
-        let (pool, budget) = match source.slots() {
-            Some(slots) => {
-                let keep = options.max_queue_size.max(1) + 2;
-                let pool = Pool::new(Arc::clone(&options.memory), slots.layout().bytes(), keep);
-                (Some(pool), Some(slots.on_error().budget()))
-            }
-            None => (None, None),
-        };
+        let pool = source.slots().map(|slots| {
+            let bytes = slots.layout().bytes();
+            let fit =
+                options.queue_bytes.map_or(usize::MAX, |budget| (budget / bytes.max(1) as u64) as usize);
+            // Those read ahead, one with the consumer and one on its way.
+            let keep = fit.clamp(1, options.max_queue_size.max(1)).saturating_add(2);
+            Pool::new(Arc::clone(&options.memory), bytes, keep)
+        });
         let shared = Arc::new(Shared::new(
             source,
             Setup {
@@ -152,25 +156,29 @@ impl Loader {
         // An empty sequence has nothing to read.
         let workers = if len == 0 { 0 } else { options.workers };
         let threads = (0..workers)
-            .map(|worker| {
+            .map_while(|worker| {
                 let shared = Arc::clone(&shared);
+                // Fewer threads give the same batches, later; none, and the consumer reads.
                 spawn(worker, move || shared.work(worker))
+                    .inspect_err(|error| log::warn!("reading with {worker} of {workers} workers: {error}"))
+                    .ok()
             })
-            .collect();
-        let statistics = Statistics { workers, max_depth: shared.depth(), ..Statistics::default() };
+            .collect::<Vec<_>>();
+        let statistics =
+            Statistics { workers: threads.len(), max_depth: shared.depth(), ..Statistics::default() };
         Self {
             shared,
             threads,
             len,
             hook,
-            budget,
             options,
             pool,
             fingerprint,
             place,
             resume_at: place,
             left_out,
-            closed: false,
+            life: Life::Open,
+            before_panic: None,
             statistics,
             ready: 0,
         }
@@ -208,22 +216,25 @@ impl Loader {
     /// Delivers the next batch, going on over the ends of epochs; `None` after the last epoch to read.
     ///
     /// # Errors
-    /// Gives the error in the place of its batch; the next call gives the batch after it. After a panic of the hook, or
+    /// Gives the error in the place of its batch; the next call gives the batch after it (after a time-out it waits for the
+    /// same batch again). After a panic of the hook, or
     /// beyond the budget of samples left out, the loader is closed.
     pub fn next_batch(&mut self) -> Option<Result<Batch, LoadError>> {
-        if self.closed {
-            return Some(Err(LoadError::Closed));
+        match self.life {
+            Life::Open => {}
+            Life::Closed => {
+                self.life = Life::Over;
+                return Some(Err(LoadError::Closed));
+            }
+            Life::Over => return None,
         }
         if self.len == 0 {
             return None;
         }
-        if self.place.batch == self.len {
-            if self.options.epochs.is_some_and(|epochs| epochs <= self.place.epoch + 1) {
-                return None;
-            }
-            if let Err(error) = self.end_epoch() {
-                return Some(Err(error));
-            }
+        if self.place.batch == self.len
+            && let Err(error) = self.end_epoch()
+        {
+            return Some(Err(error));
         }
         if self.options.epochs.is_some_and(|epochs| epochs <= self.place.epoch) {
             return None;
@@ -247,11 +258,15 @@ impl Loader {
     /// Returns the rest of the current epoch (or the next one, if it is over) as an iterator.
     pub fn epoch(&mut self) -> Epoch<'_> {
         let epoch = self.place().epoch;
-        Epoch { loader: self, epoch }
+        Epoch { loader: self, epoch, over: false }
     }
 
-    /// Returns where the run stands: after the last batch that was delivered. If a batch was an error, before it.
+    /// Returns where the run stands: after the last batch that was delivered whole. An error is passed over when a later
+    /// batch is delivered or the next epoch begins; until then a run goes on before it.
     pub fn state(&self) -> LoaderState {
+        if let Some(state) = &self.before_panic {
+            return state.clone();
+        }
         let source = self.shared.source().expect("the sequence is away only while the hook runs");
         let Place { epoch, batch } = self.resume_at;
         LoaderState::new(source.as_ref(), epoch, batch, self.left_out.clone())
@@ -273,24 +288,27 @@ impl Loader {
         self.shut()
     }
 
-    fn deliver(&mut self, mut batch: Batch) -> Result<Batch, LoadError> {
-        for left_out in &mut batch.left_out {
-            if let Some(known) = self.left_out.iter_mut().find(|known| known.index == left_out.index) {
-                known.times += 1;
-                continue;
+    fn deliver(&mut self, batch: Batch) -> Result<Batch, LoadError> {
+        if !batch.left_out.is_empty() {
+            // The list is a part of the state: it changes only with a batch that is delivered.
+            let mut all = self.left_out.clone();
+            for left_out in &batch.left_out {
+                match all.iter_mut().find(|known| known.index == left_out.index) {
+                    Some(known) => known.times += 1,
+                    None => all.push(left_out.clone()),
+                }
+                if batch.budget < all.len() {
+                    self.life = Life::Closed;
+                    return Err(LoadError::Budget {
+                        left_out: all.len(),
+                        budget: batch.budget,
+                        index: left_out.index,
+                        id: left_out.id.clone(),
+                        error: left_out.error.clone(),
+                    });
+                }
             }
-            self.left_out.push(left_out.clone());
-            let budget = self.budget.unwrap_or(0);
-            if budget < self.left_out.len() {
-                self.closed = true;
-                return Err(LoadError::Budget {
-                    left_out: self.left_out.len(),
-                    budget,
-                    index: left_out.index,
-                    id: left_out.id.clone(),
-                    error: left_out.error.clone(),
-                });
-            }
+            self.left_out = all;
         }
         self.resume_at = self.place;
         self.statistics.batches += 1;
@@ -303,12 +321,15 @@ impl Loader {
     fn end_epoch(&mut self) -> Result<(), LoadError> {
         let over = self.place.epoch;
         if self.hook {
+            let before = self.state();
             let mut source = self.shared.take_out().expect("the sequence is away only while the hook runs");
             let sequence = Arc::get_mut(&mut source).expect("no worker holds the sequence");
             let outcome = catch_unwind(AssertUnwindSafe(|| sequence.on_epoch_end(over)));
             self.shared.put_back(source, over + 1);
             if let Err(payload) = outcome {
-                self.closed = true;
+                self.life = Life::Closed;
+                self.before_panic = Some(before);
+                self.shared.close();
                 let message = panic_message(payload.as_ref());
                 return Err(LoadError::Hook { epoch: over, message });
             }
@@ -336,15 +357,18 @@ impl Loader {
         result
     }
 
-    /// Adds the names of the samples being read to a time-out.
+    /// Says in a time-out what is being read, with the names of samples.
     fn name_samples(&self, mut error: LoadError) -> LoadError {
-        if let LoadError::Timeout { reading, .. } = &mut error
-            && let Some(source) = self.shared.source()
-            && let Some(slots) = source.slots()
-        {
-            let names: Vec<_> = self.shared.indices().iter().map(|&index| slots.id(index)).collect();
-            if !names.is_empty() {
-                *reading = format!("{} ({reading})", names.join(", "));
+        if let LoadError::Timeout { reading, .. } = &mut error {
+            let source = self.shared.source();
+            let slots = source.as_deref().and_then(Sequence::slots);
+            let described = self.shared.reading().into_iter().map(|what| match (slots, what.sample) {
+                (Some(slots), Some((index, _))) => format!("{} ({what})", id_of(slots, index)),
+                _ => what.to_string(),
+            });
+            *reading = described.collect::<Vec<_>>().join("; ");
+            if reading.is_empty() {
+                "nothing: no worker has begun it".clone_into(reading);
             }
         }
         error
@@ -352,33 +376,42 @@ impl Loader {
 
     fn shut(&mut self) -> Vec<String> {
         self.shared.close();
-        let left_behind = self.shared.wait_gone(self.threads.len(), self.options.grace);
-        for (worker, thread) in self.threads.drain(..).enumerate() {
-            if left_behind.is_empty() {
-                if thread.join().is_err() {
-                    log::error!("worker {worker} of the loader panicked");
+        let threads = std::mem::take(&mut self.threads);
+        match self.shared.wait_gone(threads.len(), self.options.grace) {
+            Ok(()) => {
+                for (worker, thread) in threads.into_iter().enumerate() {
+                    if thread.join().is_err() {
+                        log::error!("worker {worker} of the loader panicked");
+                    }
                 }
-            } else if let Some(reading) =
-                left_behind.iter().find(|text| text.starts_with(&format!("worker {worker}:")))
-            {
-                log::warn!("left a thread behind that does not return, {reading}");
+                Vec::new()
+            }
+            Err(left_behind) => {
+                let left_behind: Vec<String> = left_behind.iter().map(ToString::to_string).collect();
+                log::warn!("left threads behind that do not return: {}", left_behind.join("; "));
+                left_behind
             }
         }
-        left_behind
     }
 }
 
+/// Whether a loader still delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Open,
+    /// An error closed it; the next call says so.
+    Closed,
+    Over,
+}
+
 #[cfg(not(shuttle))]
-fn spawn(worker: usize, work: impl FnOnce() + Send + 'static) -> thread::JoinHandle<()> {
-    thread::Builder::new()
-        .name(format!("batchwright-{worker}"))
-        .spawn(work)
-        .expect("the system has threads for the loader")
+fn spawn(worker: usize, work: impl FnOnce() + Send + 'static) -> std::io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name(format!("batchwright-{worker}")).spawn(work)
 }
 
 #[cfg(shuttle)]
-fn spawn(_worker: usize, work: impl FnOnce() + Send + 'static) -> thread::JoinHandle<()> {
-    thread::spawn(work)
+fn spawn(_worker: usize, work: impl FnOnce() + Send + 'static) -> std::io::Result<thread::JoinHandle<()>> {
+    Ok(thread::spawn(work))
 }
 
 impl Drop for Loader {
@@ -402,14 +435,20 @@ impl fmt::Debug for Loader {
 pub struct Epoch<'a> {
     loader: &'a mut Loader,
     epoch: u64,
+    over: bool,
 }
 
 impl Iterator for Epoch<'_> {
     type Item = Result<Batch, LoadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.loader.place == (Place { epoch: self.epoch, batch: self.loader.len }) {
+        if self.over || self.loader.life != Life::Open {
             return None;
+        }
+        if self.loader.place == (Place { epoch: self.epoch, batch: self.loader.len }) {
+            self.over = true;
+            // The epoch is over with its last batch: its hook runs now, also after the last epoch.
+            return self.loader.end_epoch().err().map(Err);
         }
         self.loader.next_batch()
     }

@@ -1,6 +1,7 @@
 //! The batches in flight, between the workers that fill them and the consumer that takes them in order.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,16 +13,17 @@ use crate::dataset::Stages;
 use crate::error::{LoadError, Place, panic_message};
 use crate::sequence::Sequence;
 use crate::slots::Filling;
-use crate::sync::{AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, thread};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, thread};
 
 /// How long a worker goes on with one batch before others may take their part of it. Splitting finer than this costs
 /// more in hand-overs than it gains; samples that take longer than this are shared out one by one.
 const CLAIM: Duration = Duration::from_micros(100);
 /// The consumer reads too, instead of waiting, where a batch is expected to take no longer than this.
+#[cfg(not(shuttle))]
 const CHEAP_BATCH: Duration = Duration::from_micros(300);
 /// How often a thread looks again before it sleeps: waking it costs more than a short wait, above all where the
 /// processor is a virtual one. Each look gives other threads the processor first.
-const LOOKS: usize = 40;
+const LOOKS: usize = if cfg!(shuttle) { 1 } else { 40 };
 
 pub(super) type Source = Arc<dyn Sequence>;
 
@@ -44,6 +46,8 @@ pub(super) struct Shared {
     batch_bytes: AtomicU64,
     /// The samples of a full batch, where they are known.
     rows: usize,
+    /// Set with `State::closed`, for workers in the middle of a batch.
+    closing: AtomicBool,
     pub(super) counters: Counters,
 }
 
@@ -78,12 +82,13 @@ enum Stage {
     Done(Result<Batch, LoadError>),
 }
 
-/// What one worker is reading; zeros when nothing.
+/// What one worker is reading.
 #[derive(Default)]
 struct Desk {
+    busy: AtomicBool,
     epoch: AtomicU64,
     batch: AtomicUsize,
-    /// The position plus one.
+    /// The position plus one; 0 while the batch is planned, or read as a whole.
     position: AtomicU64,
     index: AtomicUsize,
 }
@@ -136,6 +141,7 @@ impl Shared {
             cost: AtomicU64::new(0),
             batch_bytes: AtomicU64::new(batch_bytes),
             rows,
+            closing: AtomicBool::new(false),
             counters: Counters::new(),
         }
     }
@@ -167,10 +173,18 @@ impl Shared {
     }
 
     fn run(&self, job: Job, desk: &Desk) {
+        let place = match &job {
+            Job::Open(_, place, _) => *place,
+            Job::Help(_, filling, _) => filling.place(),
+        };
+        desk.epoch.store(place.epoch, Ordering::Relaxed);
+        desk.batch.store(place.batch, Ordering::Relaxed);
+        desk.busy.store(true, Ordering::Relaxed);
         match job {
             Job::Open(ticket, place, source) => self.open(ticket, place, source, desk),
             Job::Help(ticket, filling, source) => self.fill(ticket, &filling, source, desk),
         }
+        desk.busy.store(false, Ordering::Relaxed);
         desk.position.store(0, Ordering::Relaxed);
     }
 
@@ -235,15 +249,19 @@ impl Shared {
     }
 
     /// Returns whether batches are so quickly made that handing them over is what costs.
+    #[cfg(not(shuttle))]
     fn is_cheap(&self) -> bool {
         let cost = self.cost.load(Ordering::Relaxed);
-        let rows = self.rows as u64;
-        0 < cost && cost.saturating_mul(rows) <= CHEAP_BATCH.as_nanos() as u64
+        0 < cost && cost.saturating_mul(self.rows as u64) <= CHEAP_BATCH.as_nanos() as u64
+    }
+
+    /// The model checker has no clock: it tries both, by the size of a batch.
+    #[cfg(shuttle)]
+    fn is_cheap(&self) -> bool {
+        self.rows == 3
     }
 
     fn open(&self, ticket: u64, place: Place, source: Source, desk: &Desk) {
-        desk.epoch.store(place.epoch, Ordering::Relaxed);
-        desk.batch.store(place.batch, Ordering::Relaxed);
         let Some(pool) = &self.pool else {
             let start = Instant::now();
             let result = get(source.as_ref(), place);
@@ -271,6 +289,9 @@ impl Shared {
     }
 
     fn rows_at_once(&self) -> usize {
+        if cfg!(shuttle) {
+            return 1;
+        }
         match self.cost.load(Ordering::Relaxed) {
             0 => 1,
             cost => (CLAIM.as_nanos() as u64 / cost).max(1) as usize,
@@ -279,13 +300,13 @@ impl Shared {
 
     /// Fills rows of a batch until all are claimed.
     fn fill(&self, ticket: u64, filling: &Arc<Filling>, source: Source, desk: &Desk) {
-        desk.epoch.store(filling.place().epoch, Ordering::Relaxed);
-        desk.batch.store(filling.place().batch, Ordering::Relaxed);
         let slots = source.slots().expect("only batches of slots are filled by rows");
         let stages = Stages::default();
         let mut start = Instant::now();
         let mut finished = None;
-        while let Some(claim) = filling.rows().claim(self.rows_at_once()) {
+        while !self.closing.load(Ordering::Relaxed)
+            && let Some(claim) = filling.rows().claim(self.rows_at_once())
+        {
             let rows = claim.range().len() as u64;
             finished = filling.write(slots, claim, Some(&stages), |sample| {
                 desk.index.store(sample.index, Ordering::Relaxed);
@@ -378,7 +399,7 @@ impl Shared {
             let done = matches!(state.entries.front(), Some(Entry { stage: Stage::Done(_), .. }));
             if expired && !done {
                 let place = state.entries.front().map_or(state.next, |entry| entry.place);
-                return Err(LoadError::Timeout { place, waited: start.elapsed(), reading: self.reading() });
+                return Err(LoadError::Timeout { place, waited: start.elapsed(), reading: String::new() });
             }
         }
         let ready = state.entries.iter().filter(|entry| matches!(entry.stage, Stage::Done(_))).count();
@@ -425,12 +446,16 @@ impl Shared {
 
     /// Tells the workers to stop after the call in hand.
     pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
         self.lock().closed = true;
         self.work.notify_all();
     }
 
-    /// Waits until the workers are gone, at most for `grace`; returns what those that are not are reading.
-    pub(super) fn wait_gone(&self, workers: usize, grace: Duration) -> Vec<String> {
+    /// Waits until the workers are gone, at most for `grace`.
+    ///
+    /// # Errors
+    /// Says what those that are not are reading.
+    pub(super) fn wait_gone(&self, workers: usize, grace: Duration) -> Result<(), Vec<Reading>> {
         let start = Instant::now();
         let mut state = self.lock();
         while state.gone < workers {
@@ -438,37 +463,45 @@ impl Shared {
             state = guard;
             if expired && state.gone < workers {
                 drop(state);
-                return (0..self.desks.len()).filter_map(|worker| self.desk(worker)).collect();
+                return Err(self.reading());
             }
         }
-        Vec::new()
+        Ok(())
     }
 
-    fn desk(&self, worker: usize) -> Option<String> {
-        let desk = &self.desks[worker];
-        let position = desk.position.load(Ordering::Relaxed);
-        if position == 0 {
-            return None;
+    /// Returns what every worker is reading.
+    pub(super) fn reading(&self) -> Vec<Reading> {
+        let busy = self.desks.iter().enumerate().filter(|(_, desk)| desk.busy.load(Ordering::Relaxed));
+        busy.map(|(worker, desk)| {
+            let position = desk.position.load(Ordering::Relaxed).checked_sub(1);
+            let place = Place {
+                epoch: desk.epoch.load(Ordering::Relaxed),
+                batch: desk.batch.load(Ordering::Relaxed),
+            };
+            let sample = position.map(|position| (desk.index.load(Ordering::Relaxed), position));
+            Reading { worker, place, sample }
+        })
+        .collect()
+    }
+}
+
+/// What one worker is reading.
+pub(super) struct Reading {
+    pub(super) worker: usize,
+    pub(super) place: Place,
+    /// The index and the position of the sample; none while the batch is planned, or read as a whole.
+    pub(super) sample: Option<(usize, u64)>,
+}
+
+impl fmt::Display for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { worker, place, sample } = self;
+        match sample {
+            Some((index, position)) => {
+                write!(f, "worker {worker}: sample {index} at {place}, position {position}")
+            }
+            None => write!(f, "worker {worker}: {place}"),
         }
-        Some(format!(
-            "worker {worker}: sample {} at epoch {}, batch {}, position {}",
-            desk.index.load(Ordering::Relaxed),
-            desk.epoch.load(Ordering::Relaxed),
-            desk.batch.load(Ordering::Relaxed),
-            position - 1
-        ))
-    }
-
-    /// Says what every worker is reading, with the names of samples.
-    fn reading(&self) -> String {
-        let all: Vec<String> = (0..self.desks.len()).filter_map(|worker| self.desk(worker)).collect();
-        if all.is_empty() { "nothing".to_owned() } else { all.join("; ") }
-    }
-
-    /// Returns the indices of the samples being read.
-    pub(super) fn indices(&self) -> Vec<usize> {
-        let busy = self.desks.iter().filter(|desk| 0 < desk.position.load(Ordering::Relaxed));
-        busy.map(|desk| desk.index.load(Ordering::Relaxed)).collect()
     }
 }
 

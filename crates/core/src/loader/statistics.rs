@@ -20,7 +20,7 @@ pub struct Statistics {
     pub first_batch: Option<Duration>,
     /// Time the consumer waited for batches. Near 0, the loader keeps up; near `elapsed`, it is the bottleneck.
     pub waited: Duration,
-    /// Time the workers spent reading samples, added up over workers.
+    /// Time spent reading samples, added up over workers (and the consumer, where it reads instead of waiting).
     pub reading: Duration,
     /// Time the workers spent waiting for room in the queue (or for the epoch's hook), added up over workers.
     pub idle: Duration,
@@ -35,7 +35,7 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Returns samples per second since the first batch was asked for.
+    /// Returns samples per second since the loader was made.
     pub fn samples_per_second(&self) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
         if 0.0 < seconds { self.samples as f64 / seconds } else { 0.0 }
@@ -56,8 +56,9 @@ impl Statistics {
                 waiting * 100.0
             );
         }
-        let busy =
-            self.reading.as_secs_f64() / (self.elapsed.as_secs_f64() * self.workers.max(1) as f64).max(1e-9);
+        let available = self.elapsed.as_secs_f64() * self.workers.max(1) as f64;
+        // The consumer may have read too, so that more than all workers' time was spent.
+        let busy = (self.reading.as_secs_f64() / available.max(1e-9)).min(1.0);
         let largest = self.stages.iter().max_by_key(|(_, time)| **time);
         let stage = largest.map_or_else(String::new, |(name, time)| {
             let share = time.as_secs_f64() / self.reading.as_secs_f64().max(1e-9);

@@ -1,8 +1,9 @@
 //! Every class equally often.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use super::recent::{Recent, recent};
 use super::{Coverage, Order, Permutation, Sampler, SamplerError};
 use crate::fingerprint::Fingerprint;
 use crate::random::{Name, Stream};
@@ -55,8 +56,14 @@ impl Sampler for Balanced {
     }
 
     fn order(&self, seed: u64, epoch: u64) -> Arc<dyn Order> {
-        let recent = self.classes.iter().map(|_| Mutex::new(None)).collect();
-        Arc::new(BalancedOrder { classes: Arc::clone(&self.classes), seed, epoch, recent })
+        let passes = self.classes.iter().map(|_| Recent::default()).collect();
+        Arc::new(BalancedOrder {
+            classes: Arc::clone(&self.classes),
+            seed,
+            epoch,
+            round: Recent::default(),
+            passes,
+        })
     }
 
     fn coverage(&self) -> Coverage {
@@ -76,30 +83,27 @@ struct BalancedOrder {
     classes: Arc<Vec<Vec<u64>>>,
     seed: u64,
     epoch: u64,
+    /// The permutation of the round asked for last.
+    round: Recent,
     /// For each class the permutation of the pass asked for last.
-    recent: Vec<Mutex<Option<(u64, Permutation)>>>,
+    passes: Vec<Recent>,
 }
 
 impl Order for BalancedOrder {
     fn at(&self, position: u64) -> u64 {
         let n_classes = self.classes.len() as u64;
         let round = position / n_classes;
-        let mut stream = Stream::new(self.seed, self.epoch, round, ROUND);
-        let class = Permutation::new(n_classes, &mut stream).at(position % n_classes);
+        let class = recent(&self.round, round, || {
+            Permutation::new(n_classes, &mut Stream::new(self.seed, self.epoch, round, ROUND))
+        })
+        .at(position % n_classes);
         let members = &self.classes[class as usize];
         let (pass, place) = (round / members.len() as u64, round % members.len() as u64);
-        let recent = self.recent[class as usize].lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((at, permutation)) = recent
-            && at == pass
-        {
-            return members[permutation.at(place) as usize];
-        }
-        let mut stream = Stream::new(self.seed, self.epoch, pass * n_classes + class, CLASS);
-        let permutation = Permutation::new(members.len() as u64, &mut stream);
-        let index = members[permutation.at(place) as usize];
-        *self.recent[class as usize].lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((pass, permutation));
-        index
+        let permutation = recent(&self.passes[class as usize], pass, || {
+            let mut stream = Stream::new(self.seed, self.epoch, pass * n_classes + class, CLASS);
+            Permutation::new(members.len() as u64, &mut stream)
+        });
+        members[permutation.at(place) as usize]
     }
 
     fn substitute(&self, stream: &mut Stream) -> u64 {

@@ -2,6 +2,7 @@
 
 mod balanced;
 mod permutation;
+mod recent;
 mod sequential;
 mod shuffled;
 mod weighted;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{Coverage, Order, Sampler, SamplerError};
 use crate::fingerprint::Fingerprint;
-use crate::math;
 use crate::random::{Name, Stream};
 
 const WITH: Name = Name::new("order/weighted");
@@ -14,8 +13,8 @@ const WITHOUT: Name = Name::new("order/weighted/without_replacement");
 ///
 /// With replacement every position is one independent draw from the stream (seed, epoch, position, `order/weighted`),
 /// in constant time by an alias table (Walker 1977, Vose 1991) of 64-bit chances: no limit on the number of samples.
-/// Without replacement an epoch is the first `draws` samples in ascending order of E / weight, where E is a standard
-/// exponential draw of the stream (seed, epoch, index, `order/weighted/without_replacement`) (Efraimidis and Spirakis
+/// Without replacement an epoch is the first `draws` samples in ascending order of E / weight, where E = -ln(1 - uniform) is a
+/// standard exponential draw of the stream (seed, epoch, index, `order/weighted/without_replacement`) (Efraimidis and Spirakis
 /// 2006); a sample of weight 0 never comes up.
 #[derive(Clone, Debug)]
 pub struct Weighted {
@@ -75,18 +74,17 @@ impl Sampler for Weighted {
         if let Some(table) = &self.table {
             return Arc::new(Draws { table: Arc::clone(table), seed, epoch });
         }
-        let mut keys: Vec<(f32, u64)> = self
+        let largest = self.weights.iter().copied().fold(0.0, f64::max);
+        let mut keys: Vec<(f64, u64)> = self
             .weights
             .iter()
             .enumerate()
             .filter(|&(_, &weight)| 0.0 < weight)
             .map(|(index, &weight)| {
                 let mut stream = Stream::new(seed, epoch, index as u64, WITHOUT);
-                // u in (0, 1]; -ln u is a standard exponential.
-                let u = ((stream.bits32() >> 8) + 1) as f32 / (1 << 24) as f32;
-                // The rest of the precision, so that ties are rare: E is shifted by less than one step of u.
-                let exponential = f64::from(-math::ln(u)) + stream.uniform() / f64::from(1 << 24);
-                ((exponential / weight) as f32, index as u64)
+                // The logarithm of a number in (0, 1]; libm's is the same on every system.
+                let exponential = -libm::log(1.0 - stream.uniform());
+                (exponential / (weight / largest), index as u64)
             })
             .collect();
         keys.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
@@ -217,6 +215,18 @@ mod tests {
         for (count, p) in firsts.iter().zip([0.125, 0.25, 0.625]) {
             let bound = 6.0 * f64::sqrt(20_000.0 * p * (1.0 - p));
             assert!((*count as f64 - 20_000.0 * p).abs() < bound, "{firsts:?}");
+        }
+    }
+
+    #[test]
+    fn weights_of_any_size_give_another_order_every_epoch() {
+        for weight in [1e-300, 1e-40, 1e46, 1e300] {
+            let sampler = Weighted::without_replacement(vec![weight; 50], 50).unwrap();
+            let order = |epoch| -> Vec<u64> {
+                let order = sampler.order(1, epoch);
+                (0..50).map(|position| order.at(position)).collect()
+            };
+            assert!(order(0) != order(1) && !order(0).is_sorted(), "{weight}");
         }
     }
 

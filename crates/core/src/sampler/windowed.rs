@@ -1,7 +1,8 @@
 //! Shuffling for data that is expensive to open.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use super::recent::{Recent, recent};
 use super::{Coverage, Order, Permutation, Sampler, SamplerError};
 use crate::fingerprint::Fingerprint;
 use crate::random::{Name, Stream};
@@ -61,7 +62,7 @@ impl Sampler for Windowed {
             n_blocks,
             missing,
             short_at,
-            recent: Mutex::new(None),
+            recent: Recent::default(),
         })
     }
 
@@ -84,7 +85,7 @@ struct WindowedOrder {
     missing: u64,
     short_at: u64,
     /// The permutation of the window asked for last; positions come in order, so it is nearly always the next one too.
-    recent: Mutex<Option<(u64, Permutation)>>,
+    recent: Recent,
 }
 
 impl WindowedOrder {
@@ -94,16 +95,9 @@ impl WindowedOrder {
     }
 
     fn permutation(&self, window: u64, length: u64) -> Permutation {
-        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((at, permutation)) = recent
-            && at == window
-        {
-            return permutation;
-        }
-        let mut stream = Stream::new(self.seed, self.epoch, window, WINDOW);
-        let permutation = Permutation::new(length, &mut stream);
-        *self.recent.lock().unwrap_or_else(PoisonError::into_inner) = Some((window, permutation.clone()));
-        permutation
+        recent(&self.recent, window, || {
+            Permutation::new(length, &mut Stream::new(self.seed, self.epoch, window, WINDOW))
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 Written from docs/reproducibility.md alone; needs nothing but Python. Prints golden.json.
 """
 import json
+import math
 import struct
 
 MASK32, MASK64 = (1 << 32) - 1, (1 << 64) - 1
@@ -128,6 +129,53 @@ def balanced(classes, draws, seed, epoch):
     return out
 
 
+def alias_table(weights):
+    """Vose's construction, in double precision, in this order of steps."""
+    n, largest = len(weights), max(weights)
+    total = 0.0
+    for w in weights:
+        total += w / largest
+    share = [w / largest / total * n for w in weights]
+    alias, keep = list(range(n)), [MASK64] * n
+    small = [i for i in range(n) if share[i] < 1.0]
+    large = [i for i in range(n) if not share[i] < 1.0]
+    while large and small:
+        poor, giver = small.pop(), large[-1]
+        keep[poor] = min(int(share[poor] * 2.0 ** 64), MASK64)
+        alias[poor] = giver
+        share[giver] -= 1.0 - share[poor]
+        if share[giver] < 1.0:
+            small.append(large.pop())
+    return keep, alias
+
+
+def weighted(weights, draws, seed, epoch):
+    keep, alias = alias_table(weights)
+    out = []
+    for position in range(draws):
+        s = Stream(seed, epoch, position, "order/weighted")
+        column = s.below(len(weights))
+        out.append(column if s.bits64() < keep[column] else alias[column])
+    return out
+
+
+def weighted_without(weights, draws, seed, epoch):
+    name, largest = "order/weighted/without_replacement", max(weights)
+    keys = [(-math.log(1.0 - Stream(seed, epoch, i, name).uniform()) / (w / largest), i) for i, w in enumerate(weights) if w > 0]
+    return [i for _, i in sorted(keys)[:draws]]
+
+
+def normals(stream, count):
+    """Double precision; the crate's are single."""
+    out = []
+    for _ in range(count // 2):
+        a, b = stream.bits32(), stream.bits32()
+        u, v = ((a >> 8) + 1) / 2**24, (b >> 8) / 2**24
+        r = math.sqrt(-2 * math.log(u))
+        out += [r * math.cos(2 * math.pi * v), r * math.sin(2 * math.pi * v)]
+    return out
+
+
 def main():
     out = []
     for seed in (0, 42, MASK64):
@@ -151,6 +199,14 @@ def main():
             row[f"shuffled_{n}"] = [at(i) for i in (0, 1, 2, n // 2, n - 2, n - 1)]
         row["windowed_103_10_3"] = windowed(103, 10, 3, seed, 1)
         row["balanced"] = balanced([0, 0, 0, 0, 0, 7, 7, 3], 24, seed, 2)
+        weights = [1.0, 0.0, 2.5, 7.0, 1e-3, 4.0, 0.25]
+        row["weighted"] = weighted(weights, 40, seed, 3)
+        row["weighted_without"] = weighted_without(weights, 6, seed, 3)
+        row["substitutes_10"] = [Stream(seed, 1, 7, "order/substitute", t).below(10) for t in range(1, 9)]
+        row["normals"] = normals(Stream(seed, 0, 5, "n"), 16)
+        s = Stream(seed, 0, 0, "odd")
+        s.bits32()
+        row["bits64_after_one_word"] = [str(s.bits64()) for _ in range(40)]
         out.append(row)
     print(json.dumps(out))
 

@@ -4,7 +4,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use batchwright_core::{
-    BatchOptions, Batches, Context, Dataset, Field, Fingerprint, SampleError, Sampler, Slot,
+    Batch, BatchOptions, Batches, BoxError, Context, Dataset, Field, Fingerprint, SampleError, Sampler,
+    Sequence, Slot,
 };
 
 /// Runs a test, and fails it if it has not ended after a minute: a hang is a failure, not a hang.
@@ -29,6 +30,19 @@ pub(crate) enum Fate {
     Denied,
     Panics,
     Slow(Duration),
+}
+
+/// A sequence written by hand whose batches take their time.
+pub(crate) struct Sleepy(pub(crate) Duration);
+
+impl Sequence for Sleepy {
+    fn len(&self) -> usize {
+        3
+    }
+    fn get(&self, _: u64, _: usize) -> Result<Batch, BoxError> {
+        std::thread::sleep(self.0);
+        Batch::zeroed(vec![Field::new::<u8>("x", &[])], 1)
+    }
 }
 
 /// Samples that carry their index and a random draw, some of which fail.

@@ -111,7 +111,18 @@ fn the_budget_counts_different_samples_and_stops_the_run() {
             error.to_string(),
             "2 samples had to be left out, the budget is 1; the last one, sample 5 (row-5), failed with: sample 5 is broken"
         );
+        // What was not delivered is in no state: a run that goes on meets it again.
+        let state = strict.state();
+        assert_eq!((state.next_batch, state.left_out.len()), (1, 1));
         assert!(matches!(strict.next_batch(), Some(Err(LoadError::Closed))));
+        assert!(strict.next_batch().is_none());
+        assert_eq!(strict.epoch().count(), 0);
+        let sequence =
+            batches(Samples::new(8).with(1, Fate::Bad).with(5, Fate::Bad), Sequential::new(8), |options| {
+                options.on_error = OnError::Skip { budget: 1 }
+            });
+        let mut resumed = Loader::resume(sequence, LoaderOptions::default(), &state).unwrap();
+        assert!(matches!(resumed.next_batch(), Some(Err(LoadError::Budget { left_out: 2, budget: 1, .. }))));
     });
 }
 
@@ -170,5 +181,76 @@ fn a_time_out_says_which_sample_is_being_read() {
         assert_eq!(left_behind.len(), 1, "{left_behind:?}");
         assert!(left_behind[0].contains("sample 5"), "{left_behind:?}");
         assert!(start.elapsed() < Duration::from_secs(2));
+    });
+}
+
+/// Batches behind a sequence written by hand, as a user may wrap them.
+struct Wrapped(batchwright_core::Batches<Samples>);
+
+impl Sequence for Wrapped {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn get(&self, epoch: u64, index: usize) -> Result<batchwright_core::Batch, batchwright_core::BoxError> {
+        self.0.get(epoch, index)
+    }
+}
+
+#[test]
+fn a_sequence_around_batches_keeps_their_policy_and_budget() {
+    within_a_minute(|| {
+        let make = |budget| {
+            let samples = Samples::new(8).with(1, Fate::Bad).with(5, Fate::Bad);
+            Wrapped(batches(samples, Sequential::new(8), |options| {
+                options.on_error = OnError::Skip { budget }
+            }))
+        };
+        let options = LoaderOptions { epochs: Some(1), ..LoaderOptions::default() };
+        let mut loader = Loader::new(make(2), options.clone());
+        assert_eq!(std::iter::from_fn(|| loader.next_batch()).filter(Result::is_ok).count(), 2);
+        assert_eq!(loader.left_out().len(), 2);
+        let mut loader = Loader::new(make(1), options);
+        assert!(loader.next_batch().unwrap().is_ok());
+        assert!(matches!(loader.next_batch(), Some(Err(LoadError::Budget { .. }))));
+    });
+}
+
+/// A data set whose classes cannot be told twice.
+struct Fickle(Samples, std::sync::atomic::AtomicUsize);
+
+impl batchwright_core::Dataset for Fickle {
+    fn len(&self) -> usize {
+        4
+    }
+    fn fields(&self) -> &[batchwright_core::Field] {
+        self.0.fields()
+    }
+    fn write(
+        &self,
+        index: usize,
+        slot: &mut batchwright_core::Slot<'_>,
+        context: &batchwright_core::Context<'_>,
+    ) -> Result<(), batchwright_core::SampleError> {
+        self.0.write(index, slot, context)
+    }
+    fn class(&self, _: usize) -> Option<u32> {
+        assert!(self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 4, "asked too often");
+        Some(0)
+    }
+}
+
+#[test]
+fn a_panic_outside_of_reading_is_an_error_too() {
+    within_a_minute(|| {
+        let options = batchwright_core::BatchOptions {
+            batch_size: 4,
+            class_weight: Some([(0, 1.0)].into()),
+            ..Default::default()
+        };
+        let fickle = Fickle(Samples::new(4), std::sync::atomic::AtomicUsize::default());
+        let sequence = batchwright_core::Batches::new(fickle, Sequential::new(4), options).unwrap();
+        let mut loader = Loader::new(sequence, LoaderOptions::default());
+        let error = loader.next_batch().unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "making the batch of epoch 0, batch 0 panicked: asked too often");
     });
 }

@@ -1,6 +1,6 @@
 //! Streams and orders, compared with an independent implementation: `tests/golden/streams.py` made `golden.json`.
 
-use batchwright_core::{Balanced, Sampler, Shuffled, Stream, Windowed};
+use batchwright_core::{Balanced, Sampler, Shuffled, Stream, Weighted, Windowed};
 use serde_json::Value;
 
 fn numbers(value: &Value) -> Vec<u64> {
@@ -49,6 +49,27 @@ fn streams_and_orders_are_those_of_an_independent_implementation() {
         assert_eq!((0..103).map(|at| order.at(at)).collect::<Vec<_>>(), numbers(&row["windowed_103_10_3"]));
         let order = Balanced::new(&[0, 0, 0, 0, 0, 7, 7, 3], 24).unwrap().order(seed, 2);
         assert_eq!((0..24).map(|at| order.at(at)).collect::<Vec<_>>(), numbers(&row["balanced"]));
+        let weights = vec![1.0, 0.0, 2.5, 7.0, 1e-3, 4.0, 0.25];
+        let order = Weighted::with_replacement(weights.clone(), 40).unwrap().order(seed, 3);
+        assert_eq!((0..40).map(|at| order.at(at)).collect::<Vec<_>>(), numbers(&row["weighted"]));
+        let order = Weighted::without_replacement(weights, 6).unwrap().order(seed, 3);
+        assert_eq!((0..6).map(|at| order.at(at)).collect::<Vec<_>>(), numbers(&row["weighted_without"]));
+        let order = Shuffled::new(10).order(seed, 1);
+        let substitutes: Vec<u64> = (1..9)
+            .map(|attempt| {
+                order.substitute(&mut Stream::with_attempt(seed, 1, 7, "order/substitute", attempt))
+            })
+            .collect();
+        assert_eq!(substitutes, numbers(&row["substitutes_10"]));
+        let mut normals = [0.0_f32; 16];
+        Stream::new(seed, 0, 5, "n").fill_normal(&mut normals);
+        for (found, expected) in normals.iter().zip(row["normals"].as_array().unwrap()) {
+            assert!((f64::from(*found) - expected.as_f64().unwrap()).abs() < 2e-6, "{found} {expected}");
+        }
+        let mut stream = Stream::new(seed, 0, 0, "odd");
+        stream.bits32();
+        let odd: Vec<u64> = (0..40).map(|_| stream.bits64()).collect();
+        assert_eq!(odd, numbers(&row["bits64_after_one_word"]));
     }
 }
 

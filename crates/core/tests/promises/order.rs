@@ -2,12 +2,12 @@
 
 use batchwright_core::testing::{check_dataset, check_sampler, check_sequence, digest};
 use batchwright_core::{
-    Balanced, LastBatch, Loader, LoaderOptions, Rank, Sequence, Sequential, Shuffled, Uneven, Weighted,
-    Windowed,
+    Balanced, LastBatch, Loader, LoaderOptions, OnError, Rank, Sequence, Sequential, Shuffled, Uneven,
+    Weighted, Windowed,
 };
 use proptest::prelude::*;
 
-use crate::common::{Samples, batches, within_a_minute};
+use crate::common::{Fate, Samples, batches, within_a_minute};
 
 fn digests(
     sequence: impl Sequence + 'static,
@@ -79,7 +79,6 @@ proptest! {
             let one = batches_of(n, 0, share * 4, false, Rank::default(), Uneven::Exact);
             for world in [2, 4] {
                 let ranks: Vec<_> = (0..world)
-                    .filter(|&index| 0 < index || n.is_multiple_of(share * 4) || index < n % (share * 4) || share * 4 <= n)
                     .map(|index| batches_of(n, 0, share * 4, false, Rank { index, world }, Uneven::Exact))
                     .collect();
                 for batch in 0..one.len() {
@@ -116,6 +115,27 @@ fn batches_of(
         1 => batches(Samples::new(n), Sequential::new(n), change),
         window => batches(Samples::new(n), Windowed::new(n, 3, window).unwrap(), change),
     }
+}
+
+#[test]
+fn one_batch_filled_by_several_threads_is_the_same() {
+    within_a_minute(|| {
+        // Dear enough to be shared out one by one, with bad samples among them.
+        let make = || {
+            let samples = (0..40).fold(Samples::new(40), |samples, index| {
+                let time = std::time::Duration::from_micros(150);
+                samples.with(index, if index % 9 == 4 { Fate::Bad } else { Fate::Slow(time) })
+            });
+            batches(samples, Shuffled::new(40), |options| {
+                options.batch_size = 16;
+                options.on_error = OnError::Substitute { budget: 10 };
+            })
+        };
+        let expected = digests(make(), 0, 1, None, 3);
+        for workers in [2, 3, 8] {
+            assert_eq!(digests(make(), workers, 4, None, 3), expected, "{workers} workers");
+        }
+    });
 }
 
 #[test]

@@ -53,7 +53,8 @@ proptest! {
 fn the_state_taken_at_the_end_of_an_epoch_goes_on_with_the_next() {
     let make = || batches(Samples::new(8), Shuffled::new(8), |_| ());
     let mut loader = Loader::new(make(), options(2));
-    assert_eq!(loader.epoch().count(), 2);
+    loader.next_batch().unwrap().unwrap();
+    loader.next_batch().unwrap().unwrap();
     let state = loader.state();
     assert_eq!((state.epoch, state.next_batch), (0, 2));
     let mut resumed = Loader::resume(make(), options(1), &state).unwrap();
@@ -88,11 +89,12 @@ fn a_changed_data_set_or_plan_is_refused_with_what_changed() {
 struct Counting {
     ended: u64,
     reads_while_hook: Mutex<Vec<(u64, u64)>>,
+    resumed: bool,
 }
 
 impl Counting {
     fn new() -> Self {
-        Self { ended: 0, reads_while_hook: Mutex::default() }
+        Self { ended: 0, reads_while_hook: Mutex::default(), resumed: false }
     }
 }
 
@@ -109,8 +111,9 @@ impl Sequence for Counting {
     }
 
     fn on_epoch_end(&mut self, epoch: u64) {
-        // Nothing of the next epoch was read before this call, and all of this one was.
+        // Nothing of the next epoch was read before this call, and all of this one was (what a resumed run has to read).
         let reads = self.reads_while_hook.get_mut().unwrap();
+        assert!(!reads.is_empty() || self.resumed);
         assert!(reads.iter().all(|&(read, ended)| read == epoch && ended == self.ended));
         reads.clear();
         self.ended += epoch + 1;
@@ -126,6 +129,7 @@ impl Sequence for Counting {
 
     fn restore(&mut self, state: &[u8]) -> Result<(), BoxError> {
         self.ended = u64::from_le_bytes(state.try_into()?);
+        self.resumed = true;
         Ok(())
     }
 }
@@ -140,6 +144,11 @@ fn the_hook_runs_once_an_epoch_between_its_batches_and_the_next_ones() {
                 values.push(batch.unwrap().get::<i64>("value").unwrap()[0]);
             }
             assert_eq!(values, [0, 1, 2, 3, 110, 111, 112, 113, 320, 321, 322, 323], "{workers} workers");
+            // Also after the last epoch: 1 + 2 + 3.
+            let state = loader.state();
+            assert_eq!((state.epoch, state.next_batch, state.hook.as_deref()), (3, 0, Some("BgAAAAAAAAA=")));
+            assert!(loader.next_batch().is_none());
+            assert_eq!(loader.state(), state);
         }
     });
 }
@@ -163,7 +172,9 @@ fn what_a_hook_keeps_is_part_of_the_state() {
         damaged.hook = Some("AAAAAAAAAAA=".to_owned());
         let error = Loader::resume(Counting::new(), options(2), &damaged).unwrap_err();
         assert!(
-            error.to_string().starts_with("the hook's stored state is damaged: its sha256 is"),
+            error
+                .to_string()
+                .starts_with("the stored state is damaged: the sha256 of what the hook keeps is"),
             "{error}"
         );
     });
@@ -205,7 +216,52 @@ fn errors_and_panics_of_a_handwritten_sequence_arrive_in_their_place() {
             assert!(loader.next_batch().unwrap().is_ok());
             assert!(loader.next_batch().unwrap().is_ok());
             assert_eq!(next(&mut loader), "the hook at the end of epoch 1 panicked: hook slipped");
+            // The state is that before the hook: a run that goes on runs it again.
+            assert_eq!((loader.state().epoch, loader.state().next_batch), (1, 2));
             assert_eq!(next(&mut loader), "the loader was closed by an earlier error");
+            assert!(loader.next_batch().is_none());
         }
     });
+}
+
+#[test]
+fn the_end_of_an_epoch_is_that_of_all_ranks() {
+    // 9 samples in batches of 4: one rank has three batches, three of four ranks have two.
+    let make = |index, world| {
+        batches(Samples::new(9), Shuffled::new(9), |options| options.rank = Rank { index, world })
+    };
+    let mut one = Loader::new(make(0, 1), options(1));
+    assert_eq!((0..3).map_while(|_| one.next_batch()).count(), 3);
+    let state = one.state();
+    assert_eq!(state.next_batch, 3);
+    for index in 0..4 {
+        let mut rank = Loader::resume(make(index, 4), options(1), &state).unwrap();
+        assert_eq!(rank.next_batch().unwrap().unwrap().epoch, 1, "rank {index}");
+    }
+    let mut rank = Loader::new(make(0, 4), options(1));
+    assert_eq!((0..2).map_while(|_| rank.next_batch()).count(), 2);
+    let mut one = Loader::resume(make(0, 1), options(1), &rank.state()).unwrap();
+    assert_eq!(one.next_batch().unwrap().unwrap().epoch, 1, "no sample of the ended epoch comes again");
+}
+
+#[test]
+fn what_becomes_of_uneven_ends_is_part_of_the_plan() {
+    let make = |uneven| batches(Samples::new(9), Shuffled::new(9), |options| options.uneven = uneven);
+    let state = Loader::new(make(batchwright_core::Uneven::Exact), options(1)).state();
+    let error = Loader::resume(make(batchwright_core::Uneven::Drop), options(1), &state).unwrap_err();
+    assert!(error.to_string().ends_with("plan.uneven: was exact, is drop for 1 ranks"), "{error}");
+}
+
+#[test]
+fn a_sequence_that_always_fails_keeps_the_laws() {
+    struct Failing;
+    impl Sequence for Failing {
+        fn len(&self) -> usize {
+            1
+        }
+        fn get(&self, _: u64, _: usize) -> Result<Batch, BoxError> {
+            Err("no".into())
+        }
+    }
+    within_a_minute(|| check_sequence(|| Failing));
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use batchwright_core::{Context, Dataset, Field, Loader, LoaderOptions, SampleError, Sequential, Slot};
 
-use crate::common::{Fate, Samples, batches, within_a_minute};
+use crate::common::{Fate, Samples, Sleepy, batches, within_a_minute};
 
 /// Counts how many samples are read at once.
 #[derive(Clone)]
@@ -137,5 +137,43 @@ fn statistics_say_who_waits_for_whom() {
             statistics.bottleneck()
         );
         assert!(statistics.first_batch.is_some());
+    });
+}
+
+#[test]
+fn a_call_of_a_handwritten_sequence_that_does_not_return_is_named_and_left_behind() {
+    within_a_minute(|| {
+        let options = LoaderOptions {
+            workers: 2,
+            timeout: Some(Duration::from_millis(100)),
+            grace: Duration::ZERO,
+            ..LoaderOptions::default()
+        };
+        let mut loader = Loader::new(Sleepy(Duration::from_secs(3)), options);
+        let start = Instant::now();
+        let error = loader.next_batch().unwrap().unwrap_err().to_string();
+        assert!(
+            error.contains("worker 0: epoch 0, batch ") && error.contains("worker 1: epoch 0"),
+            "{error}"
+        );
+        let left_behind = loader.close();
+        assert_eq!(left_behind.len(), 2, "{left_behind:?}");
+        assert!(start.elapsed() < Duration::from_secs(2));
+    });
+}
+
+#[test]
+fn a_drop_does_not_wait_for_the_rest_of_a_batch() {
+    within_a_minute(|| {
+        let samples = (0..64).fold(Samples::new(64), |samples, index| {
+            samples.with(index, Fate::Slow(Duration::from_millis(100)))
+        });
+        let sequence = batches(samples, Sequential::new(64), |options| options.batch_size = 64);
+        let loader = Loader::new(sequence, LoaderOptions::default());
+        std::thread::sleep(Duration::from_millis(150));
+        let start = Instant::now();
+        // The batch would take three seconds more; the samples in hand take a tenth of one.
+        assert!(loader.close().is_empty());
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     });
 }
