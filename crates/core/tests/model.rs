@@ -104,7 +104,7 @@ fn the_hook_waits_until_no_worker_holds_the_sequence() {
                     count += 1;
                 }
                 assert_eq!(count, 12 / batch_size);
-                assert_eq!(loader.state().hook.as_deref(), Some("AQAAAAAAAAA="));
+                assert_eq!(loader.state().hook.as_deref(), Some("AgAAAAAAAAA="));
             },
             600,
         );

@@ -258,7 +258,7 @@ impl Loader {
     /// Returns the rest of the current epoch (or the next one, if it is over) as an iterator.
     pub fn epoch(&mut self) -> Epoch<'_> {
         let epoch = self.place().epoch;
-        Epoch { loader: self, epoch, over: false }
+        Epoch { loader: self, number: epoch, over: false }
     }
 
     /// Returns where the run stands: after the last batch that was delivered whole. An error is passed over when a later
@@ -434,7 +434,7 @@ impl fmt::Debug for Loader {
 #[derive(Debug)]
 pub struct Epoch<'a> {
     loader: &'a mut Loader,
-    epoch: u64,
+    number: u64,
     over: bool,
 }
 
@@ -445,7 +445,7 @@ impl Iterator for Epoch<'_> {
         if self.over || self.loader.life != Life::Open {
             return None;
         }
-        if self.loader.place == (Place { epoch: self.epoch, batch: self.loader.len }) {
+        if self.loader.place == (Place { epoch: self.number, batch: self.loader.len }) {
             self.over = true;
             // The epoch is over with its last batch: its hook runs now, also after the last epoch.
             return self.loader.end_epoch().err().map(Err);
