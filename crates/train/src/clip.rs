@@ -1,16 +1,19 @@
 //! Bounds on the gradient, computed on the device without waiting for it.
+//!
+//! Gradients as libtorch gives them out may share their memory (those of `a` and `b` in a loss of `a + b`) or be one number shown as
+//! many, so none is changed in place.
 
 use batchwright_config::ClipGradient;
 use tch::{TchError, Tensor};
 
-/// Bounds the gradients in place. By norm it also returns the norm before that, as a scalar tensor.
+/// Replaces the gradients by bounded ones. By norm it also returns the norm before that, as a scalar tensor.
 ///
 /// As `PyTorch`'s `clip_grad_norm_` and `clip_grad_value_`: the norm of the norms of all tensors, a factor `bound / (norm + 1e-6)`, at most 1.
 pub(crate) fn clip(gradients: &mut [Tensor], bound: ClipGradient) -> Result<Option<Tensor>, TchError> {
     match bound {
         ClipGradient::Value(bound) => {
             for gradient in gradients.iter_mut().filter(|gradient| gradient.defined()) {
-                let _ = gradient.f_clamp_(-bound, bound)?;
+                *gradient = gradient.f_clamp(-bound, bound)?;
             }
             Ok(None)
         }
@@ -26,7 +29,7 @@ pub(crate) fn clip(gradients: &mut [Tensor], bound: ClipGradient) -> Result<Opti
             let norm = Tensor::f_stack(&norms, 0)?.f_norm()?;
             let factor = norm.f_add_scalar(1e-6)?.f_reciprocal()?.f_mul_scalar(bound)?.f_clamp_max(1.0)?;
             for gradient in gradients.iter_mut().filter(|gradient| gradient.defined()) {
-                let _ = gradient.f_mul_(&factor)?;
+                *gradient = gradient.f_mul(&factor)?;
             }
             Ok(Some(norm))
         }
@@ -59,6 +62,26 @@ mod tests {
         assert!(clip(&mut clipped, ClipGradient::Value(1.0)).unwrap().is_none());
         assert_eq!(clipped[0].double_value(&[0]), 1.0);
         assert_eq!(clipped[2].double_value(&[0]), -1.0);
+    }
+
+    #[test]
+    fn gradients_that_share_memory_are_each_bounded_once() {
+        let parameter = || Tensor::ones([3], (tch::Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
+        let (a, b, w) = (parameter(), parameter(), parameter());
+        let shared = || Tensor::run_backward(&[(&a + &b).sum(tch::Kind::Float)], &[&a, &b], false, false);
+        let expanded = || Tensor::run_backward(&[w.sum(tch::Kind::Float)], &[&w], false, false);
+        for (mut gradients, norm) in [(shared(), 6.0_f64.sqrt()), (expanded(), 3.0_f64.sqrt())] {
+            let found = clip(&mut gradients, ClipGradient::Norm(0.5)).unwrap().unwrap();
+            assert!((found.double_value(&[]) - norm).abs() < 1e-6);
+            for gradient in &gradients {
+                let expected = 0.5 / norm;
+                assert!((gradient.double_value(&[1]) - expected).abs() < 1e-5, "{gradient:?}");
+            }
+        }
+        for mut gradients in [shared(), expanded()] {
+            clip(&mut gradients, ClipGradient::Value(0.25)).unwrap();
+            assert!(gradients.iter().all(|gradient| gradient.double_value(&[2]) == 0.25));
+        }
     }
 
     #[test]
