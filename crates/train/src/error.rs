@@ -34,6 +34,12 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// There is no run to read.
+    #[error("there is no run with a checkpoint in {}", path.display())]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Another trainer works in the run folder.
     #[error("another process trains in {}; wait for it or choose another name", path.display())]
     Locked {
@@ -156,6 +162,7 @@ impl Error {
         match self {
             Self::RunExists { .. }
             | Self::NoRun { .. }
+            | Self::NotARun { .. }
             | Self::ConfigurationChanged { .. }
             | Self::Setting { .. }
             | Self::Diverged { .. }

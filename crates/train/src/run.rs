@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::{Rejected, Store};
+use crate::checkpoint::{self, Rejected, Store};
 use crate::error::Error;
 use crate::options::Resume;
 
@@ -18,15 +18,24 @@ pub(crate) struct Run {
     _lock: Option<File>,
 }
 
+/// What was in a run's folder before it was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// There was no folder, or nothing of a run in it.
+    Nothing,
+    /// A run that was killed before its first checkpoint.
+    Begun,
+    /// A run with checkpoints, whole or damaged.
+    Checkpoints,
+}
+
 impl Run {
-    /// Opens the folder to train in it; also says whether there was a run before.
-    pub(crate) fn open(folder: &Path, resume: Resume, keep: usize) -> Result<(Self, bool), Error> {
+    /// Opens the folder to train in it; also says what was there before. Where it refuses, nothing was made.
+    pub(crate) fn open(folder: &Path, resume: Resume, keep: usize) -> Result<(Self, Before), Error> {
         let path = || folder.to_owned();
-        let is_there = folder.join("checkpoints").exists();
-        match resume {
-            Resume::Never if is_there => return Err(Error::RunExists { path: path() }),
-            Resume::Always if !is_there => return Err(Error::NoRun { path: path() }),
-            Resume::Never | Resume::Always | Resume::IfThere => {}
+        let was_there = folder.exists();
+        if resume == Resume::Always && !was_there {
+            return Err(Error::NoRun { path: path() });
         }
         fs::create_dir_all(folder).map_err(|source| Error::Io { doing: "create", path: path(), source })?;
         let lock_path = folder.join("lock");
@@ -43,24 +52,41 @@ impl Run {
                 return Err(Error::Io { doing: "lock", path: lock_path, source });
             }
         }
+        // Nobody else changes the folder from here on.
         let checkpoints = folder.join("checkpoints");
-        let (store, rejected) = Store::open(&checkpoints, keep).map_err(|source| Error::Checkpoint {
+        let failed = |source| Error::Checkpoint {
             doing: "look for",
-            path: checkpoints,
+            path: checkpoints.clone(),
             source: Box::new(source),
-        })?;
-        Ok((Self { folder: path(), store, rejected, _lock: Some(lock) }, is_there))
+        };
+        let before = if checkpoint::any(&checkpoints).map_err(failed)? {
+            Before::Checkpoints
+        } else if has_figures(folder) || (was_there && resume == Resume::Always) {
+            Before::Begun
+        } else {
+            Before::Nothing
+        };
+        if resume == Resume::Never && before != Before::Nothing {
+            return Err(Error::RunExists { path: path() });
+        }
+        let (store, rejected) = Store::open(&checkpoints, keep).map_err(failed)?;
+        sync_folder(folder)?;
+        sync_folder(parent_of(folder))?;
+        Ok((Self { folder: path(), store, rejected, _lock: Some(lock) }, before))
     }
 
     /// Opens the folder of a run to read its checkpoints, while it is trained or not.
     pub(crate) fn read(folder: &Path) -> Result<Self, Error> {
         let checkpoints = folder.join("checkpoints");
-        if !checkpoints.exists() {
-            return Err(Error::NoRun { path: folder.to_owned() });
+        let failed = |source| Error::Checkpoint {
+            doing: "look for",
+            path: checkpoints.clone(),
+            source: Box::new(source),
+        };
+        if !checkpoint::any(&checkpoints).map_err(failed)? {
+            return Err(Error::NotARun { path: folder.to_owned() });
         }
-        let (store, rejected) = Store::read(&checkpoints, usize::MAX).map_err(|source| {
-            Error::Checkpoint { doing: "look for", path: checkpoints, source: Box::new(source) }
-        })?;
+        let (store, rejected) = Store::read(&checkpoints, usize::MAX).map_err(failed)?;
         Ok(Self { folder: folder.to_owned(), store, rejected, _lock: None })
     }
 
@@ -78,5 +104,30 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let temporary = PathBuf::from(temporary);
     let mut file = File::create(&temporary).map_err(|source| io("create", source))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|source| io("write", source))?;
-    fs::rename(&temporary, path).map_err(|source| io("write", source))
+    fs::rename(&temporary, path).map_err(|source| io("write", source))?;
+    sync_folder(parent_of(path))
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Flushes a folder's names to the disk, so that they outlive a loss of power.
+pub(crate) fn sync_folder(path: &Path) -> Result<(), Error> {
+    if cfg!(unix) {
+        File::open(path).and_then(|folder| folder.sync_all()).map_err(|source| Error::Io {
+            doing: "flush to the disk",
+            path: path.to_owned(),
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether figures were written, which a run that begins anew would lose.
+fn has_figures(folder: &Path) -> bool {
+    fs::metadata(folder.join("metrics.jsonl")).is_ok_and(|metrics| 0 < metrics.len())
 }

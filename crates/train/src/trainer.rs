@@ -17,11 +17,11 @@ use crate::evaluate::{Evaluation, Shared, evaluate};
 use crate::fit::{Fit, draw};
 use crate::logs::Logs;
 use crate::optim::Optimizer;
-use crate::options::{Resume, TrainerOptions};
+use crate::options::TrainerOptions;
 use crate::pictures::{Pictures, PngPictures};
 use crate::progress::Reporter;
 use crate::resume::changes;
-use crate::run::Run;
+use crate::run::{Before, Run};
 use crate::schedule::LearningRate;
 use crate::settings::{check, device};
 use crate::summary::Summary;
@@ -53,6 +53,20 @@ pub struct Trainer {
     pub(crate) warnings: Vec<String>,
 }
 
+/// What can fail before anything is made on the disk.
+struct Ready {
+    device: Device,
+    feeder: Feeder,
+}
+
+impl Ready {
+    fn new(options: &TrainerOptions) -> Result<Self, Error> {
+        check(options)?;
+        let device = device(&options.training.device)?;
+        Ok(Self { device, feeder: Feeder::new(device)? })
+    }
+}
+
 impl Trainer {
     /// Prepares a training: opens the run's folder, resolves device and threads, and seeds libtorch's generator for the
     /// initial weights.
@@ -61,11 +75,12 @@ impl Trainer {
     /// Refuses a folder that is in use, or is there against [`Resume`]; a run of another configuration; a device that is not there;
     /// and settings out of their range.
     pub fn new(options: TrainerOptions) -> Result<Self, Error> {
+        let ready = Ready::new(&options)?;
         let run = match &options.folder {
             Some(folder) => Some(Run::open(folder, options.resume, options.training.checkpoint.keep)?),
             None => None,
         };
-        Self::build(options, run)
+        Self::build(options, ready, run)
     }
 
     /// Prepares an evaluation of a run that is trained or was trained: reads its folder and changes nothing there.
@@ -73,18 +88,18 @@ impl Trainer {
     ///
     /// # Errors
     /// As [`new`](Trainer::new); the folder has to be one of a run.
-    pub fn read(mut options: TrainerOptions) -> Result<Self, Error> {
+    pub fn read(options: TrainerOptions) -> Result<Self, Error> {
         let Some(folder) = &options.folder else {
-            return Err(Error::NoRun { path: std::path::PathBuf::new() });
+            return Err(Error::NotARun { path: std::path::PathBuf::new() });
         };
+        let ready = Ready::new(&options)?;
         let run = Run::read(folder)?;
-        options.resume = Resume::Always;
-        Self::build(options, Some((run, true)))
+        Self::build(options, ready, Some((run, Before::Checkpoints)))
     }
 
-    fn build(options: TrainerOptions, run: Option<(Run, bool)>) -> Result<Self, Error> {
-        check(&options)?;
-        let (run, resumed) = run.map_or((None, false), |(run, resumed)| (Some(run), resumed));
+    fn build(options: TrainerOptions, ready: Ready, run: Option<(Run, Before)>) -> Result<Self, Error> {
+        let Ready { device, feeder } = ready;
+        let (run, before) = run.map_or((None, Before::Nothing), |(run, before)| (Some(run), before));
         let configuration = if options.configuration.is_null() {
             json!({ "seed": options.seed, "training": options.training })
         } else {
@@ -97,34 +112,32 @@ impl Trainer {
         let mut threads = resolve_threads(options.training.threads, options.loader.workers);
         let mut candidates = VecDeque::new();
         let mut warnings = Vec::new();
-        if let (Some(run), true) = (&run, resumed) {
+        if before == Before::Begun {
+            warnings.push("the run had no checkpoint yet, so it begins anew".to_owned());
+        }
+        if let (Some(run), Before::Checkpoints) = (&run, before) {
             candidates.extend(run.store.latest_first());
-            let first = candidates.front().map(|latest| checkpoint::read_state(&latest.path));
-            if let Some(state) = first.transpose().map_err(|source| Error::Checkpoint {
+            let Some(latest) = candidates.front() else {
+                let rejected = run.rejected.clone();
+                return Err(Error::NoCheckpoint { path: run.folder.clone(), rejected });
+            };
+            let state = checkpoint::read_state(&latest.path).map_err(|source| Error::Checkpoint {
                 doing: "read",
                 path: run.folder.clone(),
                 source: Box::new(source),
-            })? {
-                let changes = changes(&state.configuration, &configuration);
-                if !changes.is_empty() {
-                    return Err(Error::ConfigurationChanged { path: run.folder.clone(), changes });
-                }
-                threads = NonZeroUsize::new(state.threads).unwrap_or(threads);
-                warnings.extend(other_machine(&state)?);
-                warnings.extend(run.rejected.iter().map(|rejected| {
-                    format!("the checkpoint {} is not used: {}", rejected.path.display(), rejected.reason)
-                }));
-            } else if !run.rejected.is_empty() {
-                let rejected = run.rejected.clone();
-                return Err(Error::NoCheckpoint { path: run.folder.clone(), rejected });
-            } else {
-                warnings.push("the run had no checkpoint yet, so it begins anew".to_owned());
+            })?;
+            let changes = changes(&state.configuration, &configuration);
+            if !changes.is_empty() {
+                return Err(Error::ConfigurationChanged { path: run.folder.clone(), changes });
             }
+            threads = NonZeroUsize::new(state.threads).unwrap_or(threads);
+            warnings.extend(other_machine(&state)?);
+            warnings.extend(run.rejected.iter().map(|rejected| {
+                format!("the checkpoint {} is not used: {}", rejected.path.display(), rejected.reason)
+            }));
         }
         warnings.extend(crowded(threads, options.loader.workers));
         batchwright_torch::set_threads(threads).map_err(|source| Error::Tensor { source })?;
-        let device = device(&options.training.device)?;
-        let feeder = Feeder::new(device)?;
         let pictures = options.folder.as_ref().map(|folder| {
             let png: Box<dyn Pictures> = Box::new(PngPictures::new(folder.join("pictures")));
             png

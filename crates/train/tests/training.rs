@@ -260,7 +260,8 @@ fn a_run_that_was_killed_at_any_step_goes_on_from_its_checkpoint_and_its_logs_ar
     for at in 0..18 {
         let run = folder.path().join(format!("killed-{at}"));
         train_with(every_five(&run, Resume::Never), Event::Kill { at }).unwrap_err();
-        assert!(Trainer::new(every_five(&run, Resume::Never)).is_err(), "a run without a checkpoint is one");
+        // What has figures or checkpoints is a run; where nothing would be lost, there is none yet.
+        assert_eq!(Trainer::new(every_five(&run, Resume::Never)).is_err(), 0 < at, "killed at step {at}");
         // Once more, before it gets to the end.
         if at < 14 {
             train_with(every_five(&run, Resume::IfThere), Event::Kill { at: at + 3 }).unwrap_err();
@@ -406,6 +407,44 @@ fn a_run_is_not_overwritten_and_not_resumed_under_another_configuration() {
     let mut threads = options(&run, Resume::Always);
     threads.training.threads = config::Threads::Count(std::num::NonZeroUsize::new(2).unwrap());
     assert_eq!(Trainer::new(threads).unwrap().threads().get(), 1, "the threads of the run are kept");
+}
+
+#[test]
+fn what_is_wrong_with_the_settings_leaves_no_folder_behind() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut device = options(&run, Resume::Never);
+    device.training.device = "cuda:99".to_owned();
+    let mut rate = options(&run, Resume::Never);
+    rate.training.optimizer = config::Optimizer::Sgd(config::Sgd { lr: -1.0, ..config::Sgd::default() });
+    for refused in [device, rate] {
+        let error = Trainer::new(refused).unwrap_err();
+        assert!(matches!(error, Error::Setting { .. }), "{error}");
+        assert!(!run.exists());
+    }
+    train(options(&run, Resume::Never)).unwrap();
+}
+
+#[test]
+fn a_folder_without_a_checkpoint_is_no_run_yet() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let whole = folder.path().join("whole");
+    train(options(&whole, Resume::Never)).unwrap();
+    fs::create_dir_all(run.join("checkpoints/.tmp-step-0000000006-1")).unwrap();
+    fs::write(run.join("metrics.jsonl"), "").unwrap();
+    let error = Trainer::read(options(&run, Resume::Always)).unwrap_err().to_string();
+    assert!(error.starts_with("there is no run"), "{error}");
+    drop(Trainer::new(options(&run, Resume::Never)).unwrap());
+    fs::write(run.join("metrics.jsonl"), "{\"step\":4,\"epoch\":0}\n").unwrap();
+    let error = Trainer::new(options(&run, Resume::Never)).unwrap_err();
+    assert!(matches!(error, Error::RunExists { .. }), "figures would be lost: {error}");
+    let summary = train(options(&run, Resume::Always)).unwrap();
+    assert_eq!(summary.resumed_from, None);
+    assert!(summary.warnings[0].contains("no checkpoint yet"), "{:?}", summary.warnings);
+    assert!(remains(&run) == remains(&whole));
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub(crate) use error::list;
 pub use error::{CheckpointError, Rejected};
 pub(crate) use manifest::sha256;
 pub(crate) use state::{LogLengths, State};
-pub(crate) use store::{Contents, Store, read, read_state};
+pub(crate) use store::{Contents, Store, any, read, read_state};
 pub(crate) use weights::{Expected, read_tensors, write_tensors};
 
 use std::path::PathBuf;

@@ -169,6 +169,11 @@ fn describe(path: PathBuf, state: &State) -> Checkpoint {
     Checkpoint { path, step: state.step, epoch: state.epoch, val_loss: state.val_loss }
 }
 
+/// Whether there is any checkpoint in a folder, whole or damaged.
+pub(crate) fn any(folder: &Path) -> Result<bool, CheckpointError> {
+    Ok(folder.is_dir() && !steps(folder)?.is_empty())
+}
+
 /// Returns the folders that are named like checkpoints, by step.
 fn steps(folder: &Path) -> Result<BTreeMap<u64, PathBuf>, CheckpointError> {
     let io = |source| CheckpointError::Io { doing: "read", path: folder.to_owned(), source };
