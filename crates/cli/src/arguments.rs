@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -47,8 +48,9 @@ pub(crate) struct Configuration {
 pub(crate) struct Train {
     #[command(flatten)]
     pub(crate) configuration: Configuration,
-    /// Go on with the run where it was saved last; RUN names its folder, if it is not `logging.dir`/`name`
-    #[arg(long, value_name = "RUN", num_args = 0..=1)]
+    /// Go on with the run where it was saved last; `--resume=RUN` names its folder, if it is not `logging.dir`/`name`
+    #[arg(long, value_name = "RUN", num_args = 0..=1, require_equals = true)]
+    #[expect(clippy::option_option, reason = "clap's way to say: absent, bare, or with a value")]
     pub(crate) resume: Option<Option<PathBuf>>,
     /// Show no progress
     #[arg(long)]
@@ -60,8 +62,17 @@ pub(crate) struct Train {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Set {
-    /// What is trained on, without augmentation or shuffling turned off: as training sees it
+    /// What is trained on, as training sees it: shuffled and augmented
     Train,
+    /// What is validated on
+    Validation,
+    /// What is tested on
+    Test,
+}
+
+/// What a network is evaluated on: every sample once, as it is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Held {
     /// What is validated on
     Validation,
     /// What is tested on
@@ -82,7 +93,7 @@ pub(crate) struct Eval {
     pub(crate) configuration: Configuration,
     /// The set to evaluate; by default the test set, or the validation set where there is none
     #[arg(long, value_name = "SET")]
-    pub(crate) set: Option<Set>,
+    pub(crate) split: Option<Held>,
     /// The folder of the run; by default `logging.dir`/`name`
     #[arg(long, value_name = "DIR")]
     pub(crate) run: Option<PathBuf>,
@@ -100,13 +111,13 @@ pub(crate) struct Preview {
     pub(crate) configuration: Configuration,
     /// The set to show
     #[arg(long, default_value = "train", value_name = "SET")]
-    pub(crate) set: Set,
+    pub(crate) split: Set,
     /// The epoch
     #[arg(long, default_value_t = 0)]
     pub(crate) epoch: u64,
     /// How many samples, from the first batch on
-    #[arg(long, default_value_t = 64)]
-    pub(crate) count: usize,
+    #[arg(long, default_value_t = NonZeroUsize::new(64).expect("64 is not 0"))]
+    pub(crate) count: NonZeroUsize,
     /// The picture
     #[arg(long, default_value = "preview.png", value_name = "FILE")]
     pub(crate) out: PathBuf,
@@ -118,7 +129,7 @@ pub(crate) struct Batch {
     pub(crate) configuration: Configuration,
     /// The set to take it from
     #[arg(long, default_value = "train", value_name = "SET")]
-    pub(crate) set: Set,
+    pub(crate) split: Set,
     /// The epoch, from 0
     #[arg(long)]
     pub(crate) epoch: u64,
@@ -154,8 +165,31 @@ pub(crate) struct Verify {
     pub(crate) epochs: u64,
     /// How many ranks, instead of `loader.ranks.world`
     #[arg(long)]
-    pub(crate) ranks: Option<usize>,
+    pub(crate) ranks: Option<NonZeroUsize>,
     /// Print the proofs as JSON, one a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn resume_takes_a_run_only_behind_an_equals_sign() {
+        let parsed = Arguments::try_parse_from(["batchwright", "train", "--resume", "a.yaml"]).unwrap();
+        let Command::Train(train) = parsed.command else { panic!("another command") };
+        assert_eq!((train.resume, train.configuration.config), (Some(None), PathBuf::from("a.yaml")));
+        let parsed =
+            Arguments::try_parse_from(["batchwright", "train", "--resume=runs/x", "a.yaml"]).unwrap();
+        let Command::Train(train) = parsed.command else { panic!("another command") };
+        assert_eq!(train.resume, Some(Some(PathBuf::from("runs/x"))));
+    }
 }

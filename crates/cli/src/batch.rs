@@ -15,7 +15,7 @@ use crate::{open, print};
 
 pub(crate) fn run(arguments: &Batch) -> Result<ExitCode> {
     let config = open::config(&arguments.configuration)?;
-    let batches = open::set(open::data(&arguments.configuration, &config)?, arguments.set)?;
+    let batches = open::set(open::data(&arguments.configuration, &config)?, arguments.split)?;
     if batches.len() <= arguments.index {
         let text = format!("there is no batch {}: an epoch has {}, from 0", arguments.index, batches.len());
         return Err(Failure::usage(anyhow!(text)));

@@ -14,7 +14,7 @@ use crate::{open, print};
 
 pub(crate) fn run(arguments: &Bench) -> Result<ExitCode> {
     for (name, value) in [("--seconds", arguments.seconds), ("--warm", arguments.warm)] {
-        if !(value.is_finite() && 0.0 <= value && value <= 86_400.0) {
+        if !(0.0..=86_400.0).contains(&value) {
             return Err(Failure::usage(anyhow!("{name} is {value}; expected 0 to 86400 seconds")));
         }
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use batchwright_train::{Trainer, Vae};
 use serde_json::json;
 
-use crate::arguments::{Eval, Set, Which};
+use crate::arguments::{Eval, Held, Set, Which};
 use crate::failure::{Failure, Result};
 use crate::train::{failure, folder, model, options};
 use crate::{open, print};
@@ -15,11 +15,10 @@ pub(crate) fn run(arguments: &Eval) -> Result<ExitCode> {
     let settings = model(&config)?;
     let opened = open::data(&arguments.configuration, &config)?;
     let image = open::image_shape(&opened.training)?;
-    let set = arguments.set.unwrap_or(if opened.test.is_some() { Set::Test } else { Set::Validation });
-    let name = match set {
-        Set::Train => "train",
-        Set::Validation => "val",
-        Set::Test => "test",
+    let split = arguments.split.unwrap_or(if opened.test.is_some() { Held::Test } else { Held::Validation });
+    let (name, set) = match split {
+        Held::Validation => ("val", Set::Validation),
+        Held::Test => ("test", Set::Test),
     };
     let batches = open::set(opened, set)?;
     let folder = arguments.run.clone().unwrap_or_else(|| folder(&config));

@@ -40,7 +40,10 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    match run(&arguments.command) {
+    // A panic is our bug: exit code 1, as for all of them.
+    let outcome = std::panic::catch_unwind(|| run(&arguments.command));
+    let outcome = outcome.unwrap_or_else(|_| Err(Failure::ours(anyhow::anyhow!("a panic, as said above"))));
+    match outcome {
         Ok(code) => code,
         // A reader that has seen enough (`| head`) is no failure.
         Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,

@@ -13,11 +13,11 @@ use crate::{open, print};
 
 pub(crate) fn run(arguments: &Preview) -> Result<ExitCode> {
     let config = open::config(&arguments.configuration)?;
-    let batches = open::set(open::data(&arguments.configuration, &config)?, arguments.set)?;
+    let batches = open::set(open::data(&arguments.configuration, &config)?, arguments.split)?;
     let mut shown: Vec<Array4<f32>> = Vec::new();
     let mut count = 0;
     for index in 0..batches.len() {
-        if arguments.count <= count {
+        if arguments.count.get() <= count {
             break;
         }
         let batch = batches.read(arguments.epoch, index).map_err(Failure::load)?;
@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &Preview) -> Result<ExitCode> {
     }
     let views: Vec<ArrayView4<'_, f32>> = shown.iter().map(|images| images.view()).collect();
     let mut all = concatenate(Axis(0), &views).map_err(|error| Failure::ours(error.into()))?;
-    all = all.slice_move(ndarray::s![..arguments.count.min(count), .., .., ..]);
+    all = all.slice_move(ndarray::s![..arguments.count.get().min(count), .., .., ..]);
     let (low, high) =
         all.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)));
     // Values in 0 to 1 are shown as they are; normalised ones are stretched between their least and greatest.

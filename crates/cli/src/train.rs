@@ -1,11 +1,12 @@
 //! `batchwright train`.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
-use batchwright_config::{Config, Model, Training};
+use batchwright_config::{Config, DataRoot, Model, Training};
 use batchwright_core::Sequence;
 use batchwright_train::{
     Error, Fault, Outcome, Progress, Resume, StopFlag, Summary, Trainer, TrainerOptions, Vae,
@@ -26,11 +27,9 @@ pub(crate) fn run(arguments: &Train) -> Result<ExitCode> {
         Some(None) => (folder(&config), Resume::Always),
         Some(Some(run)) => (run.clone(), Resume::Always),
     };
-    if resume == Resume::Never && folder.exists() {
-        let text = format!(
-            "the run {} is there already; go on with it with --resume, or start another with --set name=NAME",
-            folder.display()
-        );
+    if 1 < config.loader.ranks.world {
+        let text = "`loader.ranks` divides batches among processes, but training and evaluation run in one and would see a part \
+                    of the data; set `loader.ranks.world` to 1 (`bench`, `batch` and `verify` know ranks)";
         return Err(Failure::usage(anyhow!(text)));
     }
     let opened = open::data(&arguments.configuration, &config)?;
@@ -41,11 +40,15 @@ pub(crate) fn run(arguments: &Train) -> Result<ExitCode> {
     if arguments.quiet || arguments.json {
         options.progress = Progress::Silent;
     } else {
-        eprintln!("{}", opened.describe());
+        let _ = writeln!(std::io::stderr(), "{}", opened.describe());
     }
     let image = open::image_shape(&opened.training)?;
     let mut trainer = Trainer::new(options).map_err(failure)?;
-    write_config(&config, &folder)?;
+    write_config(
+        &config,
+        &DataRoot::from_environment(arguments.configuration.data.clone()).of(&config),
+        &folder,
+    )?;
     let vae = Vae::new(&trainer.root(), settings, image)
         .map_err(|error| Failure::usage(anyhow::Error::from(error).context("model.vae")))?;
     let validation = opened.validation.map(|batches| Box::new(batches) as Box<dyn Sequence>);
@@ -55,15 +58,17 @@ pub(crate) fn run(arguments: &Train) -> Result<ExitCode> {
         summary.warnings.extend(evaluation.warnings);
         summary.metrics.extend(evaluation.metrics);
         let text = serde_json::to_string_pretty(&summary).map_err(|error| Failure::ours(error.into()))?;
-        let path = folder.join("summary.json");
-        std::fs::write(&path, text)
-            .with_context(|| format!("cannot write {}", path.display()))
-            .map_err(Failure::environment)?;
+        write(&folder, "summary.json", &text)?;
     }
-    if arguments.json {
-        print(&serde_json::to_string(&summary).map_err(|error| Failure::ours(error.into()))?)?;
+    let text = if arguments.json {
+        serde_json::to_string(&summary).map_err(|error| Failure::ours(error.into()))?
     } else {
-        print(&describe(&summary, &folder))?;
+        describe(&summary, &folder)
+    };
+    match print(&text) {
+        // The run has ended as it has, whether or not anyone reads on.
+        Err(failure) if !failure.is_broken_pipe() => return Err(failure),
+        _ => {}
     }
     match summary.outcome {
         Outcome::Finished => Ok(ExitCode::SUCCESS),
@@ -98,17 +103,33 @@ pub(crate) fn options(config: &Config) -> Result<TrainerOptions> {
     Ok(options)
 }
 
-/// Keeps the resolved configuration with the run, as YAML that can be trained again.
-fn write_config(config: &Config, folder: &Path) -> Result<()> {
-    let path = folder.join("config.yaml");
-    let text = config.to_yaml().map_err(|error| Failure::ours(error.into()))?;
-    std::fs::write(&path, text)
+/// Keeps the resolved configuration with the run, as YAML that can be trained again; `data.root` is where the data were.
+fn write_config(config: &Config, root: &Path, folder: &Path) -> Result<()> {
+    let mut config = config.clone();
+    if config.data.root.is_some() {
+        config.data.root = Some(std::path::absolute(root).unwrap_or_else(|_| root.to_owned()));
+    }
+    write(folder, "config.yaml", &config.to_yaml().map_err(|error| Failure::ours(error.into()))?)
+}
+
+/// Writes a file of the run: whole, or not at all.
+fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
+    let (path, part) = (folder.join(name), folder.join(format!(".{name}.part")));
+    std::fs::write(&part, text)
+        .and_then(|()| std::fs::rename(&part, &path))
         .with_context(|| format!("cannot write {}", path.display()))
         .map_err(Failure::environment)
 }
 
 /// Turns an error of the trainer into a failure by whose fault it is.
 pub(crate) fn failure(error: Error) -> Failure {
+    if let Error::RunExists { path } = &error {
+        let text = format!(
+            "the run {} is there already; go on with it with --resume, or start another with --set name=NAME",
+            path.display()
+        );
+        return Failure::usage(anyhow!(text));
+    }
     match error.fault() {
         Some(Fault::Usage) => Failure::usage(error.into()),
         Some(Fault::Data) => Failure::data(error.into()),
@@ -165,6 +186,14 @@ fn describe(summary: &Summary, folder: &Path) -> String {
     }
     for warning in &summary.warnings {
         let _ = writeln!(text, "warning: {warning}");
+    }
+    if let (true, Some(best)) = (summary.metrics.keys().any(|name| name.starts_with("test_")), &summary.best)
+        && best.step != summary.steps
+    {
+        let _ = writeln!(
+            text,
+            "the test figures are of the last weights; `batchwright eval` gives those of the best"
+        );
     }
     let _ = write!(text, "run: {}", folder.display());
     text

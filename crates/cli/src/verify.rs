@@ -13,7 +13,7 @@ pub(crate) fn run(arguments: &Verify) -> Result<ExitCode> {
     let config = open::config(&arguments.configuration)?;
     let opened = open::data(&arguments.configuration, &config)?;
     let plan = opened.training.plan();
-    let world = arguments.ranks.unwrap_or(plan.rank().world);
+    let world = arguments.ranks.map_or(plan.rank().world, usize::from);
     let plans: Vec<Plan> = (0..world)
         .map(|index| plan.for_rank(Rank { index, world }))
         .collect::<std::result::Result<_, PlanError>>()
