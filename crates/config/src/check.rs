@@ -111,6 +111,11 @@ impl<'a> Check<'a> {
     }
 
     fn wrong_type(&mut self, node: &Node, alternatives: &[&Schema], choices: &[(&str, &Schema)], path: &str) {
+        let unit = |one: &Schema| match text_of(one, "format") {
+            Some("byte-size") => Some("write the unit too, as in `512 MiB`"),
+            Some("time-span") => Some("write the unit too, as in `60 s`"),
+            _ => None,
+        };
         let expected = Self::expected(alternatives, choices);
         let help = match &node.value {
             Value::Text(text)
@@ -125,15 +130,8 @@ impl<'a> Check<'a> {
                     _ => None,
                 }
             }
-            Value::Integer(_) | Value::Float(_)
-                if alternatives.iter().any(|one| one.get("format").is_some()) =>
-            {
-                let units = alternatives.iter().find_map(|one| match text_of(one, "format") {
-                    Some("byte-size") => Some("write the unit too, as in `512 MiB`"),
-                    Some("time-span") => Some("write the unit too, as in `60 s`"),
-                    _ => None,
-                });
-                units.map(str::to_owned)
+            Value::Integer(_) | Value::Float(_) if alternatives.iter().any(|one| unit(one).is_some()) => {
+                alternatives.iter().find_map(|one| unit(one)).map(str::to_owned)
             }
             Value::Integer(_) | Value::Float(_) | Value::Bool(_)
                 if alternatives.iter().any(|one| allows(one, "string") && one.get("const").is_none()) =>

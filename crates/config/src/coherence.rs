@@ -3,8 +3,9 @@
 use crate::check::Check;
 use crate::data::{Augment, Data, DataFile, Held, ImageType, Normalize, Scale, SplitBy};
 use crate::loader::{ClassWeight, Loader, Sampler, Shuffle};
-use crate::model::Model;
+use crate::model::{Likelihood, Model};
 use crate::node::Node;
+use crate::sources::Source;
 use crate::training::{Optimizer, Training};
 
 /// The sections that are right in themselves.
@@ -37,6 +38,12 @@ pub(crate) fn check(sections: &Sections, tree: &Node, check: &mut Check<'_>) {
     {
         let help = "leave `dtype` out: a network computes with floats";
         report.add("data.dtype", "a `vae` cannot be trained on `u8` images", Some(help));
+    }
+    if let (Some(Model::Vae(vae)), Some(data)) = (model, &data)
+        && vae.likelihood == Likelihood::Bernoulli
+        && data.dtype == ImageType::F32
+    {
+        check_probabilities(data, &mut report);
     }
     if model.is_some() != training.is_some() && tree.get("model").is_some() != tree.get("training").is_some()
     {
@@ -125,10 +132,36 @@ fn check_data(data: &Data, report: &mut Report<'_, '_>) {
     }
 }
 
+/// Pixels under a Bernoulli likelihood are probabilities.
+fn check_probabilities(data: &Data, report: &mut Report<'_, '_>) {
+    let help =
+        "use `model.vae.likelihood: { gaussian: { sigma: learned } }`, or leave `normalize` and `scale` out";
+    if let Normalize::MeanStd(_) = data.normalize {
+        let message = "normalized pixels do not lie in 0 to 1, which `likelihood: bernoulli` needs";
+        return report.add("data.normalize", message, Some(help));
+    }
+    // Of the other sources the files alone tell how bright the brightest pixel is.
+    let bytes = matches!(data.source, Source::Folder(_) | Source::Glyphs(_));
+    let too_bright = match data.scale {
+        Scale::FullRange => false,
+        Scale::None => true,
+        Scale::Divide(divisor) => divisor < 255.0,
+    };
+    if bytes && too_bright {
+        let message =
+            "pixels up to 255 scaled in this way do not lie in 0 to 1, which `likelihood: bernoulli` needs";
+        report.add("data.scale", message, Some(help));
+    }
+}
+
 fn check_loader(loader: &Loader, report: &mut Report<'_, '_>) {
     if loader.sampler.is_some() && loader.shuffle != Shuffle::Whole(true) {
         let message = "a `sampler` draws in an order of its own";
         report.add("loader.shuffle", message, Some("leave out `shuffle` or `sampler`"));
+    }
+    if loader.timeout.is_some() && loader.workers == 0 {
+        let message = "with `workers: 0` batches are read in the training thread, which nobody can interrupt";
+        report.add("loader.timeout", message, Some("leave `timeout` out, or set `workers` to at least 1"));
     }
     let ranks = &loader.ranks;
     if ranks.world <= ranks.index {

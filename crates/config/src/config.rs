@@ -178,12 +178,9 @@ impl Config {
     }
 
     /// Returns what decides batches and losses, as a SHA-256 in hexadecimal: two runs of the same hash on the same files
-    /// compute the same.
+    /// train on the same batches, with the same losses up to what libtorch's threads and devices round.
     ///
-    /// It is taken of the configuration as JSON without spaces, keys sorted, defaults explicit. Left out is what
-    /// changes no batch and no loss: `name`, `logging`, `data.root`, `data.origin`, `loader.workers`,
-    /// `loader.max_queue_size`, `loader.queue_budget`, `loader.timeout`, `loader.ranks.index`,
-    /// `training.checkpoint` and `training.validate_every`.
+    /// It is taken of [`identity`](Config::identity) as JSON without spaces, keys sorted, defaults explicit.
     pub fn hash(&self) -> String {
         let mut text = String::new();
         canonical(&self.identity(), &mut text);
@@ -193,25 +190,41 @@ impl Config {
         })
     }
 
-    /// Returns what [`hash`](Config::hash) is taken of, as JSON: what decides batches and losses.
+    /// Returns the configuration as JSON without what [`FREE`] lists: what decides batches and losses.
     pub fn identity(&self) -> Json {
         let mut json = serde_json::to_value(self.to_file()).unwrap_or_default();
-        for path in [
-            "name",
-            "logging",
-            "data.root",
-            "data.origin",
-            "loader.workers",
-            "loader.max_queue_size",
-            "loader.queue_budget",
-            "loader.timeout",
-            "loader.ranks.index",
-            "training.checkpoint",
-            "training.validate_every",
-        ] {
-            remove(&mut json, path);
-        }
+        remove_free(&mut json);
         json
+    }
+}
+
+/// The keys that may differ between the parts of one run: they decide neither which batches it is trained on nor what a step
+/// computes. `*` stands for any key. (More or fewer epochs move the end that schedules lead to; threads and devices round
+/// differently.)
+pub const FREE: [&str; 17] = [
+    "name",
+    "logging",
+    "data.root",
+    "data.origin",
+    "data.*.test",
+    "data.glyphs.test_drawings",
+    "loader.workers",
+    "loader.max_queue_size",
+    "loader.queue_budget",
+    "loader.timeout",
+    "loader.on_error.*.budget",
+    "loader.ranks.index",
+    "training.checkpoint",
+    "training.device",
+    "training.epochs",
+    "training.threads",
+    "training.validate_every",
+];
+
+/// Takes the keys of [`FREE`] out of a configuration.
+pub fn remove_free(json: &mut Json) {
+    for path in FREE {
+        remove(json, path);
     }
 }
 
@@ -284,6 +297,11 @@ fn remove(json: &mut Json, path: &str) {
         None => {
             if let Some(object) = json.as_object_mut() {
                 object.remove(path);
+            }
+        }
+        Some(("*", rest)) => {
+            for below in json.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+                remove(below, rest);
             }
         }
         Some((first, rest)) => {

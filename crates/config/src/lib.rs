@@ -25,7 +25,7 @@ mod training;
 mod units;
 mod yaml;
 
-pub use config::Config;
+pub use config::{Config, FREE, remove_free};
 pub use data::{
     Angle, Augment, Data, Flip, Held, ImageType, MeanStd, Noise, Normalize, Scale, Shift, Split, SplitBy,
     Zoom,

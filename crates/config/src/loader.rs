@@ -28,7 +28,7 @@ pub struct Loader {
     #[serde(default)]
     pub drop_last: bool,
     /// Threads that read; 0 reads in the training thread. Changes no batch.
-    #[serde(default = "four")]
+    #[serde(default = "two")]
     #[schemars(range(max = 1024))]
     pub workers: usize,
     /// Batches that are read ahead. Changes no batch.
@@ -50,8 +50,8 @@ pub struct Loader {
     pub ranks: Ranks,
 }
 
-fn four() -> usize {
-    4
+fn two() -> usize {
+    2
 }
 
 fn ten() -> usize {
@@ -67,7 +67,7 @@ impl Loader {
             sampler: None,
             class_weight: None,
             drop_last: false,
-            workers: four(),
+            workers: two(),
             max_queue_size: ten(),
             queue_budget: None,
             on_error: OnError::default(),

@@ -232,11 +232,11 @@ impl Config {
             .map_err(|source| OpenError::Plan { set: Set::Training.name(), source })
     }
 
-    /// Every sample once, in order, whatever the order of training is.
+    /// Every sample once, in order, whatever the order of training is, and whole on every rank.
     fn plain_batches(&self, data: ImageData, set: Set) -> Result<ImageBatches, OpenError> {
         let sampler = Sequential::new(data.len());
-        Batches::new(data, sampler, self.batch_options())
-            .map_err(|source| OpenError::Plan { set: set.name(), source })
+        let options = BatchOptions { rank: Rank { index: 0, world: 1 }, ..self.batch_options() };
+        Batches::new(data, sampler, options).map_err(|source| OpenError::Plan { set: set.name(), source })
     }
 
     fn batch_options(&self) -> BatchOptions {
@@ -314,8 +314,12 @@ fn goes_with(training: &AnyImages, other: &AnyImages, key: &str) -> Result<(), O
         let say = |is: bool| if is { "labels".to_owned() } else { "no labels".to_owned() };
         return different(say(labelled(training)), say(labelled(other)));
     }
+    // Names are those of the first classes: where neither set has one, no further class has.
     for class in 0..other.classes() {
         let names = (training.class_name(class), other.class_name(class));
+        if names == (None, None) {
+            break;
+        }
         if names.0 != names.1 {
             let say = |name: Option<&str>| match name {
                 Some(name) => format!("class {class} to be `{name}`"),
@@ -346,4 +350,30 @@ fn balanced_weights(data: &ImageData) -> Result<BTreeMap<u32, f32>, OpenError> {
         .into_iter()
         .map(|(class, count)| (class, (samples / (classes * count as f64)) as f32))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use batchwright_images::{Glyphs, Images};
+
+    use super::*;
+
+    fn named(names: &[&str]) -> AnyImages {
+        let images = Images::from_u8([1, 1, 1], vec![0]).unwrap().with_labels(vec![0]).unwrap();
+        Arc::new(images.with_class_names(names.iter().map(|&name| name.to_owned()).collect()))
+    }
+
+    #[test]
+    fn names_of_classes_are_compared_and_classes_without_names_are_not_counted() {
+        let text = |training, other| goes_with(&training, &other, "data.csv.test").map_err(|e| e.to_string());
+        let (ab, a, ac) = (named(&["a", "b"]), named(&["a"]), named(&["a", "c"]));
+        assert_eq!(text(Arc::clone(&ab), Arc::clone(&a)), Ok(()));
+        let error = text(Arc::clone(&ab), ac).unwrap_err();
+        assert!(error.contains("class 1 to be `b`") && error.contains("class 1 to be `c`"), "{error}");
+        assert!(text(a, Arc::clone(&ab)).unwrap_err().contains("no name for class 1"));
+        assert!(text(ab, named(&[])).unwrap_err().contains("no name for class 0"));
+        // As many classes as a number can say: counting them would take years.
+        let many: AnyImages = Arc::new(Glyphs { classes: usize::MAX, drawings: 1, ..Glyphs::default() });
+        assert_eq!(text(Arc::clone(&many), many), Ok(()));
+    }
 }

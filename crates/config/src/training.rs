@@ -28,7 +28,8 @@ pub struct Training {
     #[serde(default = "auto")]
     #[schemars(extend("format" = "device", "pattern" = "^(auto|cpu|cuda(:[0-9]{1,3})?)$"))]
     pub device: String,
-    /// Threads that libtorch computes with: `auto` (the cores there are) or a number. Resolved once and kept by a run.
+    /// Threads that libtorch computes with: `auto` (the cores there are less the loader's workers, at least 1) or a number.
+    /// Resolved once and kept by a run.
     #[serde(default)]
     pub threads: Threads,
     /// Epochs between two validations.
@@ -54,7 +55,7 @@ fn one() -> u64 {
 pub enum Threads {
     /// A number of threads.
     Count(#[schemars(range(min = 1, max = 4096))] std::num::NonZeroUsize),
-    /// The cores there are, less the loader's workers where that leaves at least one.
+    /// The cores there are less the loader's workers, at least 1.
     Auto(Auto),
 }
 

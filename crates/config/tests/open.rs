@@ -112,6 +112,18 @@ fn ranks_share_the_global_batches() {
     assert_eq!([share(0), share(1)].concat(), whole.get::<i64>("label").unwrap());
 }
 
+#[test]
+fn every_rank_validates_and_tests_on_all_samples() {
+    let sets = |settings: &[&str]| {
+        let data = read(GLYPHS, settings).open(&DataRoot::default()).unwrap();
+        [data.validation.unwrap(), data.test.unwrap()].map(|set| {
+            let batches = (0..set.len()).map(|index| set.get(0, index).unwrap());
+            batches.flat_map(|batch| batch.get::<i64>("label").unwrap().to_vec()).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(sets(&["loader.ranks={ index: 1, world: 2 }"]), sets(&[]));
+}
+
 /// Two IDX files of `count` images of 2 x 3 bytes, labels 0, 1, 2, 0, ...
 fn write_idx(folder: &Path, name: &str, count: u32) {
     std::fs::create_dir_all(folder).unwrap();
