@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io::{self, Read};
 use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder};
@@ -12,7 +13,13 @@ use crate::file::{Bytes, file_name};
 use crate::images::{Images, Pixels};
 use crate::npy::Channels;
 use crate::numbers::of_pixels;
-use crate::source::PixelType;
+use crate::source::{PixelType, size};
+
+/// Bytes of a row beside its pixels: ids, groups, names and columns that are not read.
+const MOST_BESIDE: u64 = 4 << 20;
+
+/// Bytes of a pixel in a row, or of its name in the header.
+const MOST_PIXEL: u64 = 64;
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,18 +119,16 @@ impl CsvOptions {
     }
 }
 
-/// Reads images from a table, compressed with gzip or not, one a row.
+/// Reads images from a table, compressed with gzip or not, one a row. A row has at most 64 bytes a pixel and 4 MiB
+/// besides.
 ///
 /// # Errors
 /// Names the file, the line and the column, what was expected and what was found.
 pub fn read_csv(path: &Path, options: &CsvOptions) -> Result<Images, Error> {
     let CsvOptions { shape, header, label, labels, pixels, channels, pixel_type, id, group, delimiter } =
         options;
-    let size = shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n)).filter(|&size| 0 < size);
-    let size = size.ok_or_else(|| {
-        Error::choice("shape", "channels, height and width of at least 1", format!("{shape:?}"))
-    })?;
-    let mut table = Table::open(path, *header, *delimiter)?;
+    let size = size(*shape)?;
+    let mut table = Table::open(path, *header, *delimiter, size)?;
     let find = |column: &Option<Column>| column.as_ref().map(|column| table.find(column)).transpose();
     let (label, id, group) = (find(label)?, find(id)?, find(group)?);
     let pixels: Vec<usize> = match pixels {
@@ -182,14 +187,17 @@ pub fn read_csv(path: &Path, options: &CsvOptions) -> Result<Images, Error> {
         PixelType::U8 => Pixels::U8(bytes),
         PixelType::F32 => Pixels::F32(floats),
     };
+    if pixels.is_empty() {
+        return Err(Error::malformed(path, At::Line(2), "a row for each image", "the end of the table"));
+    }
     let full_scale = if *pixel_type == PixelType::U8 { 255.0 } else { 1.0 };
     let mut images = of_pixels(path, *shape, pixels, full_scale)?.with_name(file_name(path));
+    if id.is_some() {
+        images = images.with_ids(ids)?;
+    }
     if label.is_some() {
         let (numbers, names) = classes(path, label_texts, *labels)?;
         images = images.with_labels(numbers)?.with_class_names(names);
-    }
-    if id.is_some() {
-        images = images.with_ids(ids)?;
     }
     if group.is_some() {
         images = images.with_groups(groups)?;
@@ -247,7 +255,8 @@ pub(crate) fn text(path: &Path, row: &ByteRecord, column: usize) -> Result<Strin
 
 /// A table read row by row, each as wide as the first.
 pub(crate) struct Table {
-    reader: csv::Reader<Bytes<'static>>,
+    reader: csv::Reader<Rationed>,
+    most_row: u64,
     path: std::path::PathBuf,
     header: bool,
     first: Vec<String>,
@@ -257,20 +266,31 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn open(path: &Path, header: bool, delimiter: u8) -> Result<Self, Error> {
-        let mut reader = ReaderBuilder::new()
+    /// Opens a table with about `pixels` pixels a row.
+    pub(crate) fn open(path: &Path, header: bool, delimiter: u8, pixels: usize) -> Result<Self, Error> {
+        let most_row = MOST_PIXEL.saturating_mul(pixels as u64).saturating_add(MOST_BESIDE);
+        let reader = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .delimiter(delimiter)
             .buffer_capacity(1 << 16)
-            .from_reader(Bytes::open(path)?);
-        let mut first = ByteRecord::new();
-        if !reader.read_byte_record(&mut first).map_err(|error| failed(path, error))? {
+            .from_reader(Rationed { bytes: Bytes::open(path)?, left: 0, beyond: false });
+        let mut table = Self {
+            reader,
+            most_row,
+            path: path.to_owned(),
+            header,
+            first: Vec::new(),
+            pending: None,
+            row: ByteRecord::new(),
+        };
+        if !table.read()? {
             return Err(Error::malformed(path, At::Line(1), "a table", "nothing"));
         }
-        let names = first.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
-        let pending = (!header).then_some(first);
-        Ok(Self { reader, path: path.to_owned(), header, first: names, pending, row: ByteRecord::new() })
+        let first = std::mem::take(&mut table.row);
+        table.first = first.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+        table.pending = (!header).then_some(first);
+        Ok(table)
     }
 
     pub(crate) fn width(&self) -> usize {
@@ -301,7 +321,7 @@ impl Table {
     pub(crate) fn next(&mut self) -> Result<Option<&ByteRecord>, Error> {
         if let Some(first) = self.pending.take() {
             self.row = first;
-        } else if !self.reader.read_byte_record(&mut self.row).map_err(|error| failed(&self.path, error))? {
+        } else if !self.read()? {
             return Ok(None);
         }
         if self.row.len() != self.width() {
@@ -310,6 +330,40 @@ impl Table {
             return Err(Error::malformed(&self.path, at, expected, self.row.len()));
         }
         Ok(Some(&self.row))
+    }
+
+    /// Reads the next row, if there is one.
+    fn read(&mut self) -> Result<bool, Error> {
+        let line = self.reader.position().line();
+        self.reader.get_mut().left = self.most_row;
+        let result = self.reader.read_byte_record(&mut self.row);
+        if self.reader.get_ref().beyond {
+            let expected = format!("a row of at most {} bytes", self.most_row);
+            return Err(Error::malformed(&self.path, At::Line(line), expected, "a longer one"));
+        }
+        result.map_err(|error| failed(&self.path, error))
+    }
+}
+
+/// Bytes that come as far as one row may reach: a row without an end must not fill the memory.
+struct Rationed {
+    bytes: Bytes<'static>,
+    /// More than these are not read for the row that is being read.
+    left: u64,
+    /// Whether the row asked for more.
+    beyond: bool,
+}
+
+impl Read for Rationed {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let most = into.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        self.beyond = most == 0 && !into.is_empty();
+        if self.beyond {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the row is too long"));
+        }
+        let count = self.bytes.read(&mut into[..most])?;
+        self.left -= count as u64;
+        Ok(count)
     }
 }
 
@@ -328,6 +382,8 @@ fn failed(path: &Path, error: csv::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use tempfile::TempDir;
 
     use super::*;
@@ -410,6 +466,44 @@ mod tests {
         assert_eq!(text("", &options), "t.csv at line 1: expected a table, found nothing");
         let floats = CsvOptions { pixel_type: PixelType::F32, ..options };
         assert!(text("l,a,b\n1,2,NaN\n", &floats).ends_with("column 3: expected a finite number, found NaN"));
+    }
+
+    #[test]
+    fn a_row_without_an_end_is_an_error_before_it_fills_the_memory() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("t.csv.gz");
+        for (table, line) in [("", 1), ("l,a,b\n1,2,3\n", 3), ("l,a,b\n1,2,3\n1,2,\"", 3)] {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            gzip.write_all(table.as_bytes()).unwrap();
+            for _ in 0..8 {
+                gzip.write_all(&vec![b'7'; 1 << 20]).unwrap();
+            }
+            let mut packed = gzip.finish().unwrap();
+            // The checksum is wrong, which whoever reads to the end sees.
+            let crc = packed.len() - 8;
+            packed[crc] ^= 1;
+            std::fs::write(&path, packed).unwrap();
+            let error = read_csv(&path, &CsvOptions::new([1, 1, 2])).unwrap_err().to_string();
+            let expected = format!(
+                "t.csv.gz at line {line}: expected a row of at most 4194432 bytes, found a longer one"
+            );
+            assert!(error.ends_with(&expected), "{error}");
+        }
+        let wide = format!("l,a,b\n{},2,3\n4,5,6\n", "0".repeat((4 << 20) - 100));
+        assert_eq!(read(&wide, &CsvOptions::new([1, 1, 2])).unwrap().labels(), Some(&[0, 4][..]));
+    }
+
+    #[test]
+    fn a_header_alone_and_a_label_that_numbers_no_class_are_errors() {
+        let options = CsvOptions { id: Some(3.into()), ..CsvOptions::new([1, 1, 2]) };
+        assert_eq!(
+            text("l,a,b,i\n", &options),
+            "t.csv at line 2: expected a row for each image, found the end of the table"
+        );
+        assert_eq!(
+            text("l,a,b,i\n1,2,3,x\n9223372036854775807,2,3,y\n", &options),
+            "sample 1 (y) has the label 9223372036854775807, and labels number classes from 0: expected one below 16777216"
+        );
     }
 
     #[test]

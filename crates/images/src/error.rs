@@ -31,6 +31,17 @@ pub enum At {
     File,
 }
 
+impl At {
+    /// Returns the place `count` bytes further on, where a place is a byte.
+    pub(crate) fn further(self, count: u64) -> Self {
+        match self {
+            Self::Byte(byte) => Self::Byte(byte + count),
+            Self::Member { name, byte } => Self::Member { name, byte: byte + count },
+            Self::Cell { .. } | Self::Line(_) | Self::File => self,
+        }
+    }
+}
+
 impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -123,6 +134,34 @@ pub enum Error {
         label: i64,
         /// How many classes there are.
         classes: usize,
+    },
+    /// A label is larger than any that numbers a class.
+    #[error(
+        "sample {index} ({id}) has the label {label}, and labels number classes from 0: expected one below {limit}"
+    )]
+    LargeLabel {
+        /// The sample.
+        index: usize,
+        /// Its name.
+        id: String,
+        /// Its label.
+        label: i64,
+        /// What labels are below.
+        limit: i64,
+    },
+    /// A source gave another number of pixels than its images have.
+    #[error("image {index} ({id}): expected the {expected} pixels of {shape:?}, found {found}")]
+    Pixels {
+        /// The image.
+        index: usize,
+        /// Its name.
+        id: String,
+        /// The shape of the source's images.
+        shape: [usize; 3],
+        /// How many pixels that is.
+        expected: usize,
+        /// How many there are.
+        found: usize,
     },
     /// A choice has a value that cannot be.
     #[error("`{key}`: expected {expected}, found {found}")]

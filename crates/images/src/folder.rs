@@ -1,23 +1,31 @@
 //! Folders of pictures, read when they are asked for.
 
-use std::io::Cursor;
-use std::panic::catch_unwind;
+use std::fs::File;
+use std::io::{Cursor, Read};
+use std::panic::{UnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use batchwright_core::{Fingerprint, SampleError};
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageReader};
+use image::{DynamicImage, ImageReader, ImageResult};
 use serde::{Deserialize, Serialize};
 
 use crate::csv_file::{Column, LabelKind, Table, classes, text};
 use crate::error::{At, Error};
-use crate::source::{ImageSource, PixelType, PixelView, Scratch};
+use crate::jpeg::{has_end, is_jpeg};
+use crate::source::{ImageSource, LABEL_LIMIT, PixelType, PixelView, Scratch, classes_of};
 
-/// Folders within folders, which also ends a circle of links.
+/// Folders within folders.
 const MOST_DEPTH: usize = 32;
+
+/// Folders below links, each counted as often as links lead to it: a few links can lead to many.
+const MOST_LINKED: usize = 1 << 16;
 
 /// Pixels of one picture; more is taken for a hostile header.
 const MOST_PIXELS: u64 = 1 << 28;
+
+/// Bytes of the file of a picture, unless another limit is set.
+const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// What pictures become.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,8 +92,9 @@ impl Default for PathTable {
     }
 }
 
-/// Pictures (PNG or JPEG, told by their first bytes) in a folder. Opening it lists files and reads at most one header;
-/// the pictures are read by whoever asks for them.
+/// Pictures (PNG or JPEG, told by their first bytes) in a folder. Opening it lists files and reads at most one of them;
+/// the pictures are read by whoever asks for them, each file of at most 1 GiB unless
+/// [another limit](Folder::with_max_file_bytes) is set.
 #[derive(Debug)]
 pub struct Folder {
     files: Vec<PictureFile>,
@@ -93,6 +102,7 @@ pub struct Folder {
     class_names: Vec<String>,
     size: [usize; 2],
     options: FolderOptions,
+    max_file_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -109,13 +119,21 @@ impl Folder {
     /// Lists all pictures (`.png`, `.jpg`, `.jpeg`) below a folder. The class of a picture is the path of its folder
     /// relative to `root`; classes are numbered in alphabetical order. Pictures directly in `root` have no class, and
     /// then no picture may have one. Samples are in the order of their relative paths, by which they are named. What
-    /// begins with a dot is left out.
+    /// begins with a dot is left out. Links are followed, but for a link to a folder that it lies in.
     ///
     /// # Errors
-    /// Says which folder cannot be read; refuses a folder without pictures.
+    /// Says which folder cannot be read; refuses a folder without pictures, more than 32 folders in each other, and more
+    /// than 65536 folders below links.
     pub fn open(root: &Path, options: FolderOptions) -> Result<Self, Error> {
         let mut files = Vec::new();
-        list(root, "", 0, &mut files)?;
+        let mut above = Vec::new();
+        list(
+            root,
+            "",
+            &mut above,
+            false,
+            &mut Listing { files: &mut files, linked: 0, most_linked: MOST_LINKED },
+        )?;
         files.sort_by(|a, b| a.id.cmp(&b.id));
         let class = |file: &PictureFile| file.id.rsplit_once('/').map(|(folder, _)| folder.to_owned());
         let mut names: Vec<String> = files.iter().filter_map(class).collect();
@@ -136,7 +154,7 @@ impl Folder {
     /// Lists the pictures that a table names, in its order. Paths are relative to `root`, and must stay below it.
     ///
     /// # Errors
-    /// Names the line of the table where it is wrong, or names a file that is not there.
+    /// Names the line of the table where it is wrong, or names a file that is not there. Refuses a label of 2^24 or more.
     pub fn from_csv(
         root: &Path,
         table: &Path,
@@ -144,7 +162,7 @@ impl Folder {
         options: FolderOptions,
     ) -> Result<Self, Error> {
         let PathTable { path: path_column, label, labels: kind, group } = columns;
-        let mut rows = Table::open(table, true, b',')?;
+        let mut rows = Table::open(table, true, b',', 0)?;
         let path_at = rows.find(path_column)?;
         let label_at = label.as_ref().map(|column| rows.find(column)).transpose()?;
         let group_at = group.as_ref().map(|column| rows.find(column)).transpose()?;
@@ -168,10 +186,12 @@ impl Folder {
             files.push(PictureFile { path, id, bytes, label: None, group });
         }
         let (numbers, names) = classes(table, labels, *kind)?;
-        let count = numbers
-            .iter()
-            .max()
-            .map_or(0, |&largest| usize::try_from(largest.saturating_add(1)).unwrap_or(0));
+        let count = classes_of(&numbers).map_err(|(index, label)| Error::LargeLabel {
+            index,
+            id: files[index].id.clone(),
+            label,
+            limit: LABEL_LIMIT,
+        })?;
         for (file, label) in files.iter_mut().zip(numbers) {
             file.label = Some(label);
         }
@@ -195,29 +215,30 @@ impl Folder {
         if size.contains(&0) || MOST_PIXELS < (size[0] as u64).saturating_mul(size[1] as u64) {
             return Err(Error::choice("size", format!("1 to {MOST_PIXELS} pixels"), format!("{size:?}")));
         }
-        Ok(Self { files, classes, class_names, size, options })
+        Ok(Self { files, classes, class_names, size, options, max_file_bytes: MAX_FILE_BYTES })
+    }
+
+    /// Sets how many bytes the file of a picture may have; by default 2^30. A longer one is an error of the data, before
+    /// more is read.
+    #[must_use]
+    pub fn with_max_file_bytes(mut self, bytes: u64) -> Self {
+        self.max_file_bytes = bytes;
+        self
     }
 
     fn decode(&self, path: &Path, bytes: &[u8]) -> Result<DynamicImage, Error> {
-        let reader = || {
-            ImageReader::new(Cursor::new(bytes))
-                .with_guessed_format()
-                .map_err(|source| Error::io("read", path, source))
-        };
-        let (width, height) =
-            reader()?.into_dimensions().map_err(|source| Error::decode(path, At::File, source))?;
-        let found = [height as usize, width as usize];
+        let found @ [height, width] = size_in_header(path, bytes)?;
         if found != self.size && self.options.fit == Fit::Exact {
             return Err(Error::Size { path: path.to_owned(), found, expected: self.size });
         }
-        if MOST_PIXELS < u64::from(width) * u64::from(height) {
+        if MOST_PIXELS < (height as u64).saturating_mul(width as u64) {
             let expected = format!("a picture of at most {MOST_PIXELS} pixels");
             return Err(Error::malformed(path, At::File, expected, format!("{width} x {height}")));
         }
-        // A decoder that panics is one that cannot decode.
-        let picture = catch_unwind(|| reader().map(ImageReader::decode))
-            .map_err(|_| Error::decode(path, At::File, "the decoder panicked"))??
-            .map_err(|source| Error::decode(path, At::File, source))?;
+        if is_jpeg(bytes) && !has_end(bytes) {
+            return Err(Error::malformed(path, At::File, "a whole JPEG file", "one that is cut off"));
+        }
+        let picture = decoding(path, || reader(bytes)?.decode())?;
         if found == self.size {
             return Ok(picture);
         }
@@ -228,24 +249,77 @@ impl Folder {
 
 /// Reads height and width from the header of a picture.
 fn size_of_picture(path: &Path) -> Result<[usize; 2], Error> {
-    let reader = ImageReader::open(path).map_err(|source| Error::io("open", path, source))?;
-    let reader = reader.with_guessed_format().map_err(|source| Error::io("read", path, source))?;
-    let (width, height) = reader.into_dimensions().map_err(|source| Error::decode(path, At::File, source))?;
+    size_in_header(path, &read(path, MAX_FILE_BYTES)?)
+}
+
+fn size_in_header(path: &Path, bytes: &[u8]) -> Result<[usize; 2], Error> {
+    let (width, height) = decoding(path, || reader(bytes)?.into_dimensions())?;
     Ok([height as usize, width as usize])
 }
 
-fn list(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<PictureFile>) -> Result<(), Error> {
-    if MOST_DEPTH < depth {
-        return Err(Error::malformed(
-            folder,
-            At::File,
-            format!("at most {MOST_DEPTH} folders in each other"),
-            "more",
-        ));
+fn reader(bytes: &[u8]) -> ImageResult<ImageReader<Cursor<&[u8]>>> {
+    Ok(ImageReader::new(Cursor::new(bytes)).with_guessed_format()?)
+}
+
+/// Runs a decoder. One that panics is one that cannot decode.
+fn decoding<T>(path: &Path, decoder: impl FnOnce() -> ImageResult<T> + UnwindSafe) -> Result<T, Error> {
+    catch_unwind(decoder)
+        .map_err(|_| Error::decode(path, At::File, "the decoder panicked"))?
+        .map_err(|source| Error::decode(path, At::File, source))
+}
+
+/// Reads a file of at most `most` bytes. What the system says about its length is not believed: it may be a device.
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, Error> {
+    let file = File::open(path).map_err(|source| Error::io("open", path, source))?;
+    let length = file.metadata().map_err(|source| Error::io("open", path, source))?.len();
+    let refused = |found: String| {
+        Error::malformed(path, At::File, format!("the file of a picture, at most {most} bytes"), found)
+    };
+    if most < length {
+        return Err(refused(format!("{length} bytes")));
     }
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    let reading = file.take(most.saturating_add(1)).read_to_end(&mut bytes);
+    reading.map_err(|source| Error::io("read", path, source))?;
+    if most < bytes.len() as u64 { Err(refused("more".to_owned())) } else { Ok(bytes) }
+}
+
+/// What was found so far.
+struct Listing<'a> {
+    files: &'a mut Vec<PictureFile>,
+    /// Folders below links.
+    linked: usize,
+    most_linked: usize,
+}
+
+/// Lists a folder. `above` are the folders it lies in, without links in their paths, and `linked` says whether a link is
+/// among them.
+fn list(
+    folder: &Path,
+    prefix: &str,
+    above: &mut Vec<PathBuf>,
+    linked: bool,
+    listing: &mut Listing<'_>,
+) -> Result<(), Error> {
+    let here = folder.canonicalize().map_err(|source| Error::io("find", folder, source))?;
+    if above.contains(&here) {
+        log::warn!("{} links to a folder that it lies in, and is left out", folder.display());
+        return Ok(());
+    }
+    listing.linked += usize::from(linked);
+    for (found, most, what) in [
+        (above.len(), MOST_DEPTH, "folders in each other"),
+        (listing.linked, listing.most_linked, "folders below links"),
+    ] {
+        if most < found {
+            return Err(Error::malformed(folder, At::File, format!("at most {most} {what}"), "more"));
+        }
+    }
+    above.push(here);
     let reading = |source| Error::io("list", folder, source);
     for entry in std::fs::read_dir(folder).map_err(reading)? {
-        let path = entry.map_err(reading)?.path();
+        let entry = entry.map_err(reading)?;
+        let path = entry.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.starts_with('.') {
             continue;
@@ -253,13 +327,15 @@ fn list(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<PictureFile>)
         let facts = std::fs::metadata(&path).map_err(|source| Error::io("find", &path, source))?;
         let id = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
         if facts.is_dir() {
-            list(&path, &id, depth + 1, files)?;
-        } else if is_picture(&path) {
-            files.push(PictureFile { path, id, bytes: facts.len(), label: None, group: None });
+            let linked = linked || entry.file_type().map_err(reading)?.is_symlink();
+            list(&path, &id, above, linked, listing)?;
+        } else if facts.is_file() && is_picture(&path) {
+            listing.files.push(PictureFile { path, id, bytes: facts.len(), label: None, group: None });
         } else {
             log::debug!("{} is no picture", path.display());
         }
     }
+    above.pop();
     Ok(())
 }
 
@@ -317,7 +393,7 @@ impl ImageSource for Folder {
 
     fn fetch<'a>(&'a self, index: usize, scratch: &'a mut Scratch) -> Result<PixelView<'a>, SampleError> {
         let path = &self.files[index].path;
-        let bytes = std::fs::read(path).map_err(|source| SampleError::io("read", path, source))?;
+        let bytes = read(path, self.max_file_bytes)?;
         let picture = self.decode(path, &bytes)?;
         let plane = self.size[0] * self.size[1];
         Ok(match (self.options.depth, self.options.color) {
@@ -464,6 +540,85 @@ mod tests {
         ));
         let resize = FolderOptions { fit: Fit::Resize, ..FolderOptions::default() };
         assert_eq!(bytes(&Folder::open(root.path(), resize).unwrap(), 1), [7; 4]);
+    }
+
+    #[test]
+    fn prefixes_of_a_jpeg_are_errors_of_the_data() {
+        let root = TempDir::new().unwrap();
+        let pixels: Vec<u8> = (0..=255).map(|i: u8| i.wrapping_mul(37)).collect();
+        gray(&root.path().join("a.jpg"), &pixels, 16);
+        let good = std::fs::read(root.path().join("a.jpg")).unwrap();
+        let options = FolderOptions { size: Some([16, 16]), ..FolderOptions::default() };
+        let folder = Folder::open(root.path(), options).unwrap();
+        let whole = bytes(&folder, 0);
+        assert_eq!(whole.len(), 256);
+        for end in 0..good.len() {
+            std::fs::write(root.path().join("a.jpg"), &good[..end]).unwrap();
+            let error = folder.fetch(0, &mut Scratch::default()).unwrap_err();
+            assert_eq!(error.fault(), Fault::Data, "{end}");
+            if end + 1 == good.len() {
+                let expected = "a.jpg: expected a whole JPEG file, found one that is cut off";
+                assert!(error.to_string().ends_with(expected), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_beyond_the_limit_is_bad_data_and_not_read() {
+        let root = TempDir::new().unwrap();
+        gray(&root.path().join("a.png"), &[1, 2], 2);
+        let length = std::fs::metadata(root.path().join("a.png")).unwrap().len();
+        let open =
+            |most| Folder::open(root.path(), FolderOptions::default()).unwrap().with_max_file_bytes(most);
+        assert_eq!(bytes(&open(length), 0), [1, 2]);
+        let error = open(length - 1).fetch(0, &mut Scratch::default()).unwrap_err();
+        assert_eq!(error.fault(), Fault::Data);
+        let expected = format!(
+            "a.png: expected the file of a picture, at most {} bytes, found {length} bytes",
+            length - 1
+        );
+        assert!(error.to_string().ends_with(&expected), "{error}");
+        // A sparse file of 2 GiB: what lies behind its name is not read.
+        File::create(root.path().join("a.png")).unwrap().set_len(2 << 30).unwrap();
+        let error = Folder::open(root.path(), FolderOptions::default()).unwrap_err().to_string();
+        assert!(error.ends_with("at most 1073741824 bytes, found 2147483648 bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_decoder_that_panics_cannot_decode() {
+        let error = decoding::<()>(Path::new("a.png"), || panic!("in a decoder")).unwrap_err();
+        assert_eq!(SampleError::from(error).chain(), "cannot decode a.png: the decoder panicked");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_but_not_in_circles() {
+        use std::os::unix::fs::symlink;
+        let root = TempDir::new().unwrap();
+        gray(&root.path().join("a/x/1.png"), &[1], 1);
+        gray(&root.path().join("b/2.png"), &[2], 1);
+        for link in ["a/up", "a/again", "a/x/up", "a/x/again"] {
+            symlink(root.path().join("a"), root.path().join(link)).unwrap();
+        }
+        symlink("..", root.path().join("b/all")).unwrap();
+        symlink("../b", root.path().join("a/b")).unwrap();
+        let ids = || {
+            let folder = Folder::open(root.path(), FolderOptions::default()).unwrap();
+            (0..folder.len()).map(|index| folder.id(index)).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(), ["a/b/2.png", "a/x/1.png", "b/2.png"]);
+        // No circle, but 2^20 ways down.
+        for level in 0..20 {
+            let folder = root.path().join(format!("c/{level}"));
+            std::fs::create_dir_all(&folder).unwrap();
+            for link in ["l", "r"] {
+                symlink(root.path().join(format!("c/{}", level + 1)), folder.join(link)).unwrap();
+            }
+        }
+        std::fs::create_dir_all(root.path().join("c/20")).unwrap();
+        let mut listing = Listing { files: &mut Vec::new(), linked: 0, most_linked: 1000 };
+        let error = list(root.path(), "", &mut Vec::new(), false, &mut listing).unwrap_err().to_string();
+        assert!(error.ends_with("expected at most 1000 folders below links, found more"), "{error}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::images::Images;
-use crate::source::{ImageSource, PixelType, PixelView, Scratch};
+use crate::source::{ImageSource, LABEL_LIMIT, PixelType, PixelView, Scratch};
 
 type Point = [f32; 2];
 
@@ -59,7 +59,7 @@ impl Glyphs {
     /// Draws all of them into memory, on all cores.
     ///
     /// # Errors
-    /// Refuses no classes, no drawings, a size below 8 or above 1024, and more than 2^36 pixels.
+    /// Refuses no classes or more than 2^24, no drawings, a size below 8 or above 1024, and more than 2^36 pixels.
     pub fn images(&self) -> Result<Images, Error> {
         self.check()?;
         let size = self.size * self.size;
@@ -82,6 +82,9 @@ impl Glyphs {
         if self.classes == 0 {
             return Err(Error::choice("classes", "at least 1", 0));
         }
+        if (LABEL_LIMIT as usize) < self.classes {
+            return Err(Error::choice("classes", "at most 2^24", self.classes));
+        }
         if self.drawings == 0 {
             return Err(Error::choice("drawings", "at least 1", 0));
         }
@@ -101,14 +104,18 @@ impl Glyphs {
     }
 
     fn drawing(&self, index: usize) -> usize {
-        self.first_drawing + index / self.classes
+        self.first_drawing.saturating_add(index / self.classes)
     }
 }
 
 /// Draws when asked, without keeping anything: for sets larger than memory.
 impl ImageSource for Glyphs {
+    fn check(&self) -> Result<(), Error> {
+        self.check()
+    }
+
     fn len(&self) -> usize {
-        self.classes * self.drawings
+        self.classes.saturating_mul(self.drawings)
     }
 
     fn shape(&self) -> [usize; 3] {
@@ -439,6 +446,8 @@ fn stamp(cover: &mut [f32], size: usize, a: Point, b: Point, radius: f32) {
 mod tests {
     use super::*;
     use crate::images::Pixels;
+    use crate::options::ImageOptions;
+    use crate::set::ImageSet;
 
     fn bytes(glyphs: &Glyphs) -> Vec<u8> {
         match glyphs.images().unwrap().pixels() {
@@ -524,5 +533,21 @@ mod tests {
         assert_eq!(error.to_string(), "`classes`: expected at least 1, found 0");
         assert!(Glyphs { classes: usize::MAX, ..Glyphs::default() }.images().is_err());
         assert!(Glyphs { size: 3, ..Glyphs::default() }.images().is_err());
+    }
+
+    #[test]
+    fn more_than_can_be_counted_is_an_error_before_it_is_counted() {
+        let options = ImageOptions { one_hot: true, ..ImageOptions::default() };
+        for glyphs in [
+            Glyphs { drawings: usize::MAX, ..Glyphs::default() },
+            Glyphs { classes: usize::MAX, ..Glyphs::default() },
+            Glyphs { classes: (1 << 24) + 1, drawings: 1, size: 8, ..Glyphs::default() },
+            Glyphs { size: usize::MAX, ..Glyphs::default() },
+            Glyphs { first_drawing: usize::MAX, ..Glyphs::default() },
+        ] {
+            assert!(0 < glyphs.len());
+            assert!(glyphs.id(10).starts_with("glyph "));
+            assert!(matches!(ImageSet::new(glyphs, options.clone()), Err(Error::Choice { .. })));
+        }
     }
 }

@@ -28,6 +28,10 @@ pub fn read_idx(images: &Path, labels: Option<&Path>) -> Result<Images, Error> {
             return Err(Error::malformed(images, At::Byte(3), "3 or 4 axes of images", found));
         }
     };
+    if array.shape.contains(&0) {
+        let found = format!("{:?}", array.shape);
+        return Err(Error::malformed(images, At::Byte(4), "at least one image of at least one pixel", found));
+    }
     let set = array.number.images(images, shape, array.bytes, Endian::Big)?.with_name(file_name(images));
     let Some(path) = labels else { return Ok(set) };
     let count = array.shape[0];
@@ -196,6 +200,29 @@ mod tests {
         );
         let nan = idx(0x0d, &[2, 1, 1], &[1.0_f32.to_be_bytes(), f32::NAN.to_be_bytes()].concat());
         assert!(text(read(&nan, None)).ends_with("expected finite numbers, found NaN at pixel 0 of image 1"));
+    }
+
+    #[test]
+    fn no_image_is_an_error() {
+        for shape in [[0, 2, 2], [2, 0, 2]] {
+            let found =
+                text(read(&idx(8, &shape, &[]), Some(&idx(8, &shape[..1], &[0; 2][..shape[0] as usize]))));
+            let expected = "images at byte 4: expected at least one image of at least one pixel, found";
+            assert_eq!(found, format!("{expected} {shape:?}"));
+        }
+    }
+
+    #[test]
+    fn a_label_that_numbers_no_class_is_an_error_with_its_sample() {
+        let labels = [1_i32, 1 << 24].iter().flat_map(|x| x.to_be_bytes()).collect::<Vec<_>>();
+        let found = text(read(&idx(8, &[2, 1, 1], &[5, 6]), Some(&idx(0x0c, &[2], &labels))));
+        assert_eq!(
+            found,
+            "sample 1 (images[1]) has the label 16777216, and labels number classes from 0: expected one below 16777216"
+        );
+        let labels = [1_i32, (1 << 24) - 1, -7].iter().flat_map(|x| x.to_be_bytes()).collect::<Vec<_>>();
+        let set = read(&idx(8, &[3, 1, 1], &[5, 6, 7]), Some(&idx(0x0c, &[3], &labels))).unwrap();
+        assert_eq!(set.classes(), 1 << 24);
     }
 
     #[test]

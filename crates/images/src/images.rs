@@ -7,7 +7,7 @@ use batchwright_core::{Fingerprint, SampleError, bytes_of, prefer_huge_pages};
 
 use crate::convert;
 use crate::error::Error;
-use crate::source::{ImageSource, PixelType, PixelView, Scratch};
+use crate::source::{ImageSource, LABEL_LIMIT, PixelType, PixelView, Scratch, classes_of, size};
 
 /// The pixels of images in memory, [N, C, H, W].
 #[derive(Clone, PartialEq)]
@@ -93,14 +93,7 @@ impl Images {
     }
 
     fn new(shape: [usize; 3], pixels: Pixels, full_scale: f32) -> Result<Self, Error> {
-        let size = shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n)).unwrap_or(0);
-        if size == 0 {
-            return Err(Error::choice(
-                "shape",
-                "channels, height and width of at least 1",
-                format!("{shape:?}"),
-            ));
-        }
+        let size = size(shape)?;
         let count = pixels.len() / size;
         if count * size != pixels.len() {
             let expected = format!("a whole number of images of {shape:?}, {size} pixels each");
@@ -130,14 +123,20 @@ impl Images {
         })
     }
 
-    /// Gives each image a label. The number of classes is one more than the largest, unless set.
+    /// Gives each image a label. There are then at least as many classes as one more than the largest label; where
+    /// class names were given that are more, as many as those. A negative label is no class.
     ///
     /// # Errors
-    /// Refuses another number of labels than images, and a label beyond a number of classes that is set already.
+    /// Refuses another number of labels than images, and a label of 2^24 or more.
     pub fn with_labels(mut self, labels: Vec<i64>) -> Result<Self, Error> {
         self.check_count("the list of labels", labels.len())?;
-        let largest = labels.iter().copied().max().unwrap_or(-1);
-        self.classes = self.classes.max(usize::try_from(largest.saturating_add(1)).unwrap_or(0));
+        let classes = classes_of(&labels).map_err(|(index, label)| Error::LargeLabel {
+            index,
+            id: self.id(index),
+            label,
+            limit: LABEL_LIMIT,
+        })?;
+        self.classes = self.classes.max(classes);
         self.labels = Some(labels);
         self.digest = OnceLock::new();
         Ok(self)

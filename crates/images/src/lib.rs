@@ -9,6 +9,7 @@ mod folder;
 mod glyphs;
 mod idx;
 mod images;
+mod jpeg;
 mod npy;
 mod npy_header;
 mod numbers;

@@ -12,7 +12,7 @@ use crate::error::{At, Error};
 use crate::file::{Bytes, file_name};
 use crate::images::{Images, Pixels};
 use crate::npy_header::{Header, parse};
-use crate::numbers::of_pixels;
+use crate::numbers::{Number, of_pixels};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
@@ -166,6 +166,12 @@ impl Array {
         let start = file.at(file.offset());
         let bytes = file.take(count, &format!("an array {:?}", header.shape))?;
         file.finish()?;
+        if header.number == Number::Bool
+            && let Some(place) = bytes.iter().position(|&byte| 1 < byte)
+        {
+            let at = start.further(place as u64);
+            return Err(Error::malformed(&path, at, "a boolean, 00 or 01", format!("{:02x}", bytes[place])));
+        }
         Ok(Self { header, bytes, start })
     }
 
@@ -176,6 +182,11 @@ impl Array {
             (&[n, h, w], _) => ([n, 1, h, w], [0, 4, 1, 2]),
             (&[n, c, h, w], Channels::First) => ([n, c, h, w], [0, 1, 2, 3]),
             (&[n, h, w, c], Channels::Last) => ([n, c, h, w], [0, 3, 1, 2]),
+            (rows @ [_, _], _) => {
+                let expected = "3 or 4 axes of images (NumPy gives rows of pixels their height and width by \
+                                `array.reshape(len(array), height, width)`)";
+                return Err(Error::malformed(path, start, expected, format!("rows of pixels: {rows:?}")));
+            }
             (other, _) => {
                 let found = format!("{} axes: {other:?}", other.len());
                 return Err(Error::malformed(path, start, "3 or 4 axes of images", found));
@@ -213,12 +224,7 @@ impl Array {
         }
         number.labels(&self.bytes, endian).map_err(|(at, found)| {
             let offset = at as u64 * number.size();
-            let at = match self.start {
-                At::Byte(byte) => At::Byte(byte + offset),
-                At::Member { name, byte } => At::Member { name, byte: byte + offset },
-                other => other,
-            };
-            Error::malformed(path, at, "a label, a whole number", found)
+            Error::malformed(path, self.start.further(offset), "a label, a whole number", found)
         })
     }
 }
@@ -379,6 +385,30 @@ mod tests {
         ] {
             assert!(read(&npy(&dict("<f4", "False", shape), &[0; 16]), Channels::First).is_err(), "{shape}");
         }
+    }
+
+    #[test]
+    fn booleans_are_0_and_1_and_nothing_else() {
+        let images = read(&npy(&dict("|b1", "False", "(2, 1, 1)"), &[1, 0]), Channels::First).unwrap();
+        assert_eq!((images.pixels(), images.full_scale()), (&Pixels::U8(vec![1, 0]), 1.0));
+        let header = dict("|b1", "False", "(2, 1, 1)");
+        let error = read(&npy(&header, &[1, 255]), Channels::First).unwrap_err().to_string();
+        let expected =
+            format!("a.npy at byte {}: expected a boolean, 00 or 01, found ff", 10 + header.len() + 1);
+        assert!(error.ends_with(&expected), "{error}");
+    }
+
+    #[test]
+    fn rows_of_pixels_are_an_error_that_says_how_they_become_images() {
+        let rows = npy(&dict("|u1", "False", "(2, 4)"), &[0; 8]);
+        let error = read(&rows, Channels::First).unwrap_err().to_string();
+        assert!(
+            error.ends_with(
+                "expected 3 or 4 axes of images (NumPy gives rows of pixels their height and width by \
+                 `array.reshape(len(array), height, width)`), found rows of pixels: [2, 4]"
+            ),
+            "{error}"
+        );
     }
 
     #[test]

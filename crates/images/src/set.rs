@@ -6,7 +6,7 @@ use crate::augment::Drawn;
 use crate::convert::{Conversion, Standard};
 use crate::error::Error;
 use crate::options::{ImageOptions, ImageType, Scale};
-use crate::source::{ImageSource, PixelType, PixelView, Scratch};
+use crate::source::{ImageSource, LABEL_LIMIT, PixelType, PixelView, Scratch, size};
 
 /// An [`ImageSource`] as a [`Dataset`].
 ///
@@ -29,17 +29,21 @@ pub struct ImageSet<S> {
     labelled: bool,
     conversion: Conversion,
     in_memory: bool,
+    /// The pixels of an image; not 0.
+    size: usize,
 }
 
 impl<S: ImageSource> ImageSet<S> {
     /// Makes a data set of `source`.
     ///
     /// # Errors
-    /// Refuses choices that do not fit the source: bytes asked of floats or together with a scale or a normalisation, a
+    /// Refuses a source that is wrong as a whole or whose shape has a zero, and choices that do not fit it: bytes asked of floats or together with a scale or a normalisation, a
     /// divisor that is not positive and finite, another number of means than channels, one-hot labels where there are
     /// no labels or one that is no class.
     pub fn new(source: S, options: ImageOptions) -> Result<Self, Error> {
+        source.check()?;
         let shape = source.shape();
+        let size = size(shape)?;
         let divisor = match options.scale {
             Scale::FullRange => source.full_scale(),
             Scale::None => 1.0,
@@ -83,6 +87,9 @@ impl<S: ImageSource> ImageSet<S> {
             if !labelled || classes == 0 {
                 return Err(Error::choice("one_hot", "a source with labels", "none"));
             }
+            if (LABEL_LIMIT as usize) < classes {
+                return Err(Error::choice("classes", "at most 2^24", classes));
+            }
             fields.push(Field::new::<f32>("one_hot", &[classes]));
         }
         if options.one_hot || options.classes.is_some() {
@@ -90,7 +97,7 @@ impl<S: ImageSource> ImageSet<S> {
         }
         let conversion = Conversion::new(divisor, standards);
         let in_memory = source.in_memory();
-        Ok(Self { source, options, fields, classes, labelled, conversion, in_memory })
+        Ok(Self { source, options, fields, classes, labelled, conversion, in_memory, size })
     }
 
     /// Returns the source.
@@ -189,6 +196,15 @@ impl<S: ImageSource> Dataset for ImageSet<S> {
         } else {
             context.stage("read and decode", || self.source.fetch(index, &mut scratch))?
         };
+        if pixels.len() != self.size {
+            return Err(SampleError::data(Error::Pixels {
+                index,
+                id: self.source.id(index),
+                shape: self.source.shape(),
+                expected: self.size,
+                found: pixels.len(),
+            }));
+        }
         match (pixels, self.options.dtype) {
             (pixels, _) if self.options.augment.is_some() => {
                 context.stage("augment", || self.augmented(pixels, slot, context));

@@ -5,6 +5,11 @@ use std::sync::Arc;
 use batchwright_core::{Fingerprint, SampleError};
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
+
+/// Labels are below this: they number classes, and memory and time go with the number of classes.
+pub(crate) const LABEL_LIMIT: i64 = 1 << 24;
+
 /// The stored pixels of one image, [C, H, W].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PixelView<'a> {
@@ -12,6 +17,40 @@ pub enum PixelView<'a> {
     U8(&'a [u8]),
     /// Floats; all finite.
     F32(&'a [f32]),
+}
+
+impl PixelView<'_> {
+    /// Returns how many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U8(pixels) => pixels.len(),
+            Self::F32(pixels) => pixels.len(),
+        }
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Returns the number of pixels of an image of this shape, which has no zero.
+pub(crate) fn size(shape: [usize; 3]) -> Result<usize, Error> {
+    let size = shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n)).filter(|&size| 0 < size);
+    size.ok_or_else(|| {
+        Error::choice("shape", "channels, height and width of at least 1", format!("{shape:?}"))
+    })
+}
+
+/// Returns the number of classes that labels name, one more than the largest; or the first label that is beyond
+/// [`LABEL_LIMIT`], with its place.
+pub(crate) fn classes_of(labels: &[i64]) -> Result<usize, (usize, i64)> {
+    let largest = labels.iter().copied().max().unwrap_or(-1);
+    if LABEL_LIMIT <= largest {
+        let at = labels.iter().position(|&label| LABEL_LIMIT <= label).unwrap_or(0);
+        return Err((at, labels[at]));
+    }
+    Ok(usize::try_from(largest.max(-1) + 1).unwrap_or(0))
 }
 
 /// The type of the stored pixels of a source.
@@ -40,6 +79,15 @@ pub struct Scratch {
 ///    [`pixel_type`](ImageSource::pixel_type) as its [`shape`](ImageSource::shape) has.
 /// 2. Either every sample has a label or none.
 pub trait ImageSource: Send + Sync {
+    /// Checks what can be wrong with the source as a whole, when a data set is made of it and before anything else is
+    /// asked. By default nothing can.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Returns the number of images.
     fn len(&self) -> usize;
 
@@ -98,6 +146,9 @@ pub trait ImageSource: Send + Sync {
 macro_rules! forward {
     ($($generics:tt)*) => {
         impl<$($generics)* {
+            fn check(&self) -> Result<(), Error> {
+                (**self).check()
+            }
             fn len(&self) -> usize {
                 (**self).len()
             }

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::options::{MeanStd, Scale};
-use crate::source::{ImageSource, PixelView, Scratch};
+use crate::source::{ImageSource, PixelView, Scratch, size};
 
 /// Lanes of the sums over floats: as many as the widest vectors hold, on every system.
 const LANES: usize = 8;
@@ -67,9 +67,11 @@ impl MeanStd {
     /// each image is summed by itself in `f64`, and images are joined in the order of `indices`.
     ///
     /// # Errors
-    /// Refuses no images; names the image that cannot be read.
+    /// Refuses no images and a shape with a zero; names the image that cannot be read.
     pub fn of(source: &(impl ImageSource + ?Sized), indices: &[usize], scale: Scale) -> Result<Self, Error> {
-        let [channels, height, width] = source.shape();
+        source.check()?;
+        let shape @ [channels, height, width] = source.shape();
+        let expected = size(shape)?;
         let divisor = f64::from(match scale {
             Scale::FullRange => source.full_scale(),
             Scale::None => 1.0,
@@ -77,6 +79,9 @@ impl MeanStd {
         });
         let image = |scratch: &mut Scratch, index: usize| -> Result<Vec<Moments>, Error> {
             match source.fetch(index, scratch) {
+                Ok(pixels) if pixels.len() != expected => {
+                    Err(Error::Pixels { index, id: source.id(index), shape, expected, found: pixels.len() })
+                }
                 Ok(PixelView::U8(pixels)) => {
                     Ok(pixels.chunks(height * width).map(Moments::of_bytes).collect())
                 }

@@ -22,6 +22,9 @@ pub struct Subset<D> {
     dataset: D,
     // Invariant: each lies in the data set.
     indices: Vec<usize>,
+    /// Whether they are all there are, in order: then they need not be looked up, which for small samples costs as much
+    /// as reading one.
+    all: bool,
 }
 
 impl<D: Dataset> Subset<D> {
@@ -33,13 +36,21 @@ impl<D: Dataset> Subset<D> {
         let len = dataset.len();
         match indices.iter().find(|&&index| len <= index) {
             Some(index) => Err(Error::choice("indices", format!("indices below {len}"), index)),
-            None => Ok(Self { dataset, indices }),
+            None => {
+                let all = indices.len() == len && indices.iter().copied().eq(0..len);
+                Ok(Self { dataset, indices, all })
+            }
         }
     }
 
     /// Returns the data set that this is a part of.
     pub fn dataset(&self) -> &D {
         &self.dataset
+    }
+
+    #[inline]
+    fn at(&self, index: usize) -> usize {
+        if self.all && index < self.indices.len() { index } else { self.indices[index] }
     }
 
     /// Returns the indices in the data set.
@@ -59,15 +70,15 @@ impl<D: Dataset> Dataset for Subset<D> {
 
     #[inline]
     fn write(&self, index: usize, slot: &mut Slot<'_>, context: &Context<'_>) -> Result<(), SampleError> {
-        self.dataset.write(self.indices[index], slot, context)
+        self.dataset.write(self.at(index), slot, context)
     }
 
     fn id(&self, index: usize) -> String {
-        self.dataset.id(self.indices[index])
+        self.dataset.id(self.at(index))
     }
 
     fn class(&self, index: usize) -> Option<u32> {
-        self.dataset.class(self.indices[index])
+        self.dataset.class(self.at(index))
     }
 
     fn fingerprint(&self) -> Fingerprint {
@@ -77,6 +88,6 @@ impl<D: Dataset> Dataset for Subset<D> {
 
     #[inline]
     fn prefetch(&self, index: usize) {
-        self.dataset.prefetch(self.indices[index]);
+        self.dataset.prefetch(self.at(index));
     }
 }

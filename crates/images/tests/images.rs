@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use batchwright_core::testing::check_dataset;
-use batchwright_core::{BatchOptions, Batches, Context, Dataset, Sequence, Sequential};
+use batchwright_core::{
+    BatchOptions, Batches, Context, Dataset, Fingerprint, Loader, LoaderOptions, SampleError, Sequence,
+    Sequential,
+};
 use batchwright_images::{
     Augment, Channels, Flip, Folder, FolderOptions, Glyphs, ImageOptions, ImageSet, ImageSource, ImageType,
-    Images, MeanStd, Noise, Pixels, Rotate, Scale, Shear, Shift, Split, Subset, Zoom, read_idx, read_npz,
+    Images, MeanStd, Noise, PixelType, PixelView, Pixels, Rotate, Scale, Scratch, Shear, Shift, Split,
+    Subset, Zoom, read_idx, read_npz, write_png_gray,
 };
 
 /// The folder of real data, or `None` with a word about it.
@@ -117,10 +121,142 @@ fn choices_that_do_not_fit_are_errors_that_say_so() {
         error(ImageOptions { normalize: Some(MeanStd { mean: vec![0.0], std: vec![1.0] }), ..default() }),
         "`mean`: expected 2 finite numbers, one a channel, found [0.0]"
     );
-    let largest = Images::from_u8([1, 1, 1], vec![9]).unwrap().with_labels(vec![i64::MAX]).unwrap();
-    assert!(ImageSet::new(largest, ImageOptions { classes: Some(9), one_hot: true, ..default() }).is_err());
+    let largest = Images::from_u8([1, 1, 1], vec![9]).unwrap().with_labels(vec![i64::MAX]).unwrap_err();
+    assert_eq!(
+        largest.to_string(),
+        "sample 0 (image[0]) has the label 9223372036854775807, and labels number classes from 0: expected one below 16777216"
+    );
+    assert_eq!(
+        error(ImageOptions { classes: Some((1 << 24) + 1), one_hot: true, ..default() }),
+        "`classes`: expected at most 2^24, found 16777217"
+    );
     let unlabelled = Images::from_u8([1, 1, 1], vec![9]).unwrap();
     assert!(ImageSet::new(unlabelled, ImageOptions { one_hot: true, ..default() }).is_err());
+}
+
+#[test]
+fn labels_and_names_of_classes_may_come_in_any_order() {
+    let images = || Images::from_u8([1, 1, 1], vec![9, 8]).unwrap();
+    let names = |count: usize| (0..count).map(|i| i.to_string()).collect::<Vec<_>>();
+    for (count, expected) in [(2, 4), (4, 4), (6, 6)] {
+        let first = images().with_class_names(names(count)).with_labels(vec![3, -1]).unwrap();
+        let last = images().with_labels(vec![3, -1]).unwrap().with_class_names(names(count));
+        assert_eq!((first.classes(), last.classes()), (expected, expected));
+    }
+}
+
+/// A source of a user, which may say one shape and give another number of pixels.
+struct Own {
+    shape: [usize; 3],
+    given: usize,
+    floats: bool,
+}
+
+impl ImageSource for Own {
+    fn len(&self) -> usize {
+        2
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    fn pixel_type(&self) -> PixelType {
+        if self.floats { PixelType::F32 } else { PixelType::U8 }
+    }
+
+    fn full_scale(&self) -> f32 {
+        255.0
+    }
+
+    fn label(&self, _: usize) -> Option<i64> {
+        None
+    }
+
+    fn classes(&self) -> usize {
+        0
+    }
+
+    fn id(&self, index: usize) -> String {
+        format!("own {index}")
+    }
+
+    fn fetch<'a>(&'a self, _: usize, scratch: &'a mut Scratch) -> Result<PixelView<'a>, SampleError> {
+        scratch.bytes = vec![7; self.given];
+        scratch.floats = vec![7.0; self.given];
+        Ok(if self.floats { PixelView::F32(&scratch.floats) } else { PixelView::U8(&scratch.bytes) })
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::default()
+    }
+}
+
+#[test]
+fn a_source_that_gives_another_number_of_pixels_than_its_shape_has_is_bad_data() {
+    let shape = [1, 2, 3];
+    for (given, floats) in [(5, false), (7, false), (0, false), (5, true), (12, true)] {
+        let augment = Augment { flip: Some(Flip { x: 1.0, y: 0.0 }), ..Augment::default() };
+        let plain = ImageOptions::default();
+        let normalize = Some(MeanStd { mean: vec![0.5], std: vec![0.5] });
+        let mut choices = vec![
+            plain.clone(),
+            ImageOptions { normalize, ..plain.clone() },
+            ImageOptions { augment: Some(augment), ..plain.clone() },
+        ];
+        if !floats {
+            choices.push(ImageOptions { dtype: ImageType::U8, ..plain });
+        }
+        for options in choices {
+            let set = ImageSet::new(Own { shape, given, floats }, options).unwrap();
+            let options = BatchOptions { seed: 7, batch_size: 2, ..BatchOptions::default() };
+            let error = Batches::new(set, Sequential::new(2), options).unwrap().get(0, 0).unwrap_err();
+            let text = batchwright_core::chain(error.as_ref());
+            let expected = format!("image 0 (own 0): expected the 6 pixels of [1, 2, 3], found {given}");
+            assert!(text.contains(&expected), "{text}");
+        }
+        let error = MeanStd::of(&Own { shape, given, floats }, &[1], Scale::None).unwrap_err().to_string();
+        assert_eq!(error, format!("image 1 (own 1): expected the 6 pixels of [1, 2, 3], found {given}"));
+    }
+}
+
+#[test]
+fn a_shape_with_a_zero_is_an_error() {
+    for shape in [[0, 2, 2], [1, 0, 2], [1, 2, 0], [usize::MAX, 2, 2]] {
+        let own = || Own { shape, given: 0, floats: false };
+        let expected = format!("`shape`: expected channels, height and width of at least 1, found {shape:?}");
+        let options = ImageOptions { augment: Some(augment()), ..ImageOptions::default() };
+        assert_eq!(ImageSet::new(own(), options).map(|_| ()).unwrap_err().to_string(), expected);
+        assert_eq!(MeanStd::of(&own(), &[0], Scale::None).unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
+fn reading_and_augmenting_pictures_show_up_in_the_loaders_statistics() {
+    let root = tempfile::TempDir::new().unwrap();
+    let glyphs = Glyphs { classes: 2, drawings: 4, ..Glyphs::default() }.images().unwrap();
+    let Pixels::U8(pixels) = glyphs.pixels() else { panic!("bytes") };
+    for (index, image) in pixels.chunks_exact(784).enumerate() {
+        write_png_gray(&root.path().join(format!("{index}.png")), image, 28).unwrap();
+    }
+    let stages = |augment: Option<Augment>| {
+        let folder = Folder::open(root.path(), FolderOptions::default()).unwrap();
+        let set = ImageSet::new(folder, ImageOptions { augment, ..ImageOptions::default() }).unwrap();
+        let options = BatchOptions { seed: 7, batch_size: 4, ..BatchOptions::default() };
+        let batches = Batches::new(set, Sequential::new(8), options).unwrap();
+        let options = LoaderOptions { workers: 1, epochs: Some(1), ..LoaderOptions::default() };
+        let mut loader = Loader::new(batches, options);
+        let mut samples = 0;
+        while let Some(batch) = loader.next_batch() {
+            samples += batch.unwrap().samples.len();
+        }
+        assert_eq!(samples, 8);
+        let statistics = loader.statistics();
+        assert!(statistics.stages.values().all(|time| !time.is_zero() && *time <= statistics.reading));
+        statistics.stages.into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(stages(Some(augment())), ["augment", "read and decode"]);
+    assert_eq!(stages(None), ["read and decode"]);
 }
 
 #[test]
