@@ -1,0 +1,111 @@
+//! Every configuration that ships, used.
+
+use std::fs;
+
+use crate::common::{DATA, DONE, Place, Running, TINY, real_data, repository};
+
+/// What makes a shipped configuration small enough for a test, and the data it needs.
+struct Shipped {
+    name: &'static str,
+    needs: Option<&'static str>,
+    trains: bool,
+    smaller: &'static [&'static str],
+}
+
+const SHIPPED: [Shipped; 4] = [
+    Shipped { name: "bench-small", needs: None, trains: false, smaller: &["data.glyphs.drawings=100"] },
+    Shipped {
+        name: "vae-fashion",
+        needs: Some("fashion-mnist/train-images-idx3-ubyte.gz"),
+        trains: true,
+        smaller: &["loader.batch_size=1000", "model.vae.hidden=[32]"],
+    },
+    Shipped {
+        name: "vae-glyphs",
+        needs: None,
+        trains: true,
+        smaller: &["data.glyphs.drawings=20", "data.glyphs.test_drawings=4"],
+    },
+    Shipped {
+        name: "vae-pneumonia",
+        needs: Some("pneumoniamnist-balanced/pneumoniamnist_balanced_trainval.npz"),
+        trains: true,
+        smaller: &["loader.batch_size=256", "model.vae.channels=[4, 8]"],
+    },
+];
+
+#[test]
+fn every_shipped_configuration_is_listed_here() {
+    let mut names: Vec<String> = fs::read_dir(repository("configs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    assert_eq!(names, SHIPPED.map(|shipped| shipped.name));
+}
+
+fn exercise(name: &str) {
+    let shipped = SHIPPED.iter().find(|shipped| shipped.name == name).unwrap();
+    let place = Place::new(TINY);
+    let config = repository("configs").join(format!("{name}.yaml"));
+    let config = config.to_str().unwrap();
+    let data = match shipped.needs.map(real_data) {
+        Some(None) => {
+            // Even then it says what to do.
+            let mut command = place.program(&["verify", config]);
+            command.env("BATCHWRIGHT_DATA", place.path("nowhere"));
+            Running::start(command).wait().expect(DATA).says(&["it belongs to", "BATCHWRIGHT_DATA"]);
+            return;
+        }
+        Some(Some(data)) => Some(data),
+        None => None,
+    };
+    let mut common: Vec<&str> = shipped.smaller.iter().flat_map(|setting| ["--set", setting]).collect();
+    if let Some(data) = &data {
+        common.extend(["--data", data.to_str().unwrap()]);
+    }
+    let run =
+        |command: &str, more: &[&str]| place.run(&[&[command, config], more, &common].concat()).expect(DONE);
+    // As it ships, not made smaller.
+    let whole: Vec<&str> = common[2 * shipped.smaller.len()..].to_vec();
+    let proof =
+        place.run(&[&["verify", config, "--epochs", "1", "--json"], &whole[..]].concat()).expect(DONE).json();
+    assert_eq!((&proof["never"], &proof["repeated"]), (&proof["dropped"], &0.into()), "{proof}");
+    assert_eq!(0 < proof["dropped"].as_u64().unwrap(), name == "bench-small", "{proof}");
+    run("batch", &["--epoch", "3", "--index", "1", "--out", "batch"]);
+    assert!(place.path("batch/image.npy").exists());
+    run("preview", &["--count", "16"]);
+    run("bench", &["--seconds", "0.2", "--warm", "0", "--json"]);
+    if shipped.trains {
+        let threads = ["--set", "training.epochs=1", "--set", "training.threads=1"];
+        run("train", &[&threads[..], &["--quiet"]].concat());
+        let summary = place.summary(name);
+        assert_eq!(summary["outcome"], "finished");
+        assert!(summary["metrics"]["train_elbo"].is_f64(), "{summary}");
+        let pictures = fs::read_dir(place.path("runs").join(name).join("pictures")).unwrap().count();
+        assert_eq!(pictures, 3, "reconstructions, samples, traversal");
+        run("eval", &[&threads[..], &["--checkpoint", "latest"]].concat());
+    }
+}
+
+#[test]
+fn bench_small_works() {
+    exercise("bench-small");
+}
+
+#[test]
+fn vae_fashion_works() {
+    exercise("vae-fashion");
+}
+
+#[test]
+fn vae_glyphs_works() {
+    exercise("vae-glyphs");
+}
+
+#[test]
+fn vae_pneumonia_works() {
+    exercise("vae-pneumonia");
+}
