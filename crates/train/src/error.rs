@@ -6,6 +6,7 @@ use batchwright_core::{BoxError, LoadError, ResumeError};
 use tch::TchError;
 
 use crate::checkpoint::{CheckpointError, Rejected};
+use crate::vae::VaeError;
 
 /// Whose fault an error is, as the exit code of a program says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +107,16 @@ pub enum Error {
         /// Why not.
         source: Box<LoadError>,
     },
+    /// There were fewer batches than the epochs need.
+    #[error("the {name} set ended after {step} steps; the epochs have {total}")]
+    Ended {
+        /// Which one.
+        name: String,
+        /// After how many steps.
+        step: u64,
+        /// How many there should have been.
+        total: u64,
+    },
     /// The loader does not go on from the state in the checkpoint.
     #[error("cannot go on where the checkpoint stands")]
     ResumeData {
@@ -125,7 +136,7 @@ pub enum Error {
     /// The loss is not a finite number any more.
     #[error(
         "{name} is {value} between steps {from} and {step}: the training has diverged; lower the learning rate or clip the \
-         gradient (`training.clip_gradient`)"
+         gradient (`training.clip_gradient`) in a new run"
     )]
     Diverged {
         /// Which figure.
@@ -167,7 +178,13 @@ impl Error {
             | Self::Setting { .. }
             | Self::Diverged { .. }
             | Self::NoParameters => Some(Fault::Usage),
-            Self::Empty { .. } | Self::ResumeData { .. } | Self::Task { .. } => Some(Fault::Data),
+            Self::Empty { .. } | Self::Ended { .. } | Self::ResumeData { .. } => Some(Fault::Data),
+            Self::Task { source, .. } => match source.downcast_ref::<VaeError>() {
+                Some(VaeError::Pixels { .. }) => Some(Fault::Usage),
+                Some(VaeError::Torch { .. }) => Some(Fault::Environment),
+                _ if source.is::<TchError>() => Some(Fault::Environment),
+                _ => Some(Fault::Data),
+            },
             Self::Load { source, .. } => source.fault().map(|fault| match fault {
                 batchwright_core::Fault::Data => Fault::Data,
                 batchwright_core::Fault::Environment => Fault::Environment,
@@ -191,5 +208,18 @@ pub(crate) trait Doing<T> {
 impl<T> Doing<T> for Result<T, TchError> {
     fn doing(self, doing: &'static str) -> Result<T, Error> {
         self.map_err(|source| Error::Torch { doing, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fault_of_a_task_is_that_of_what_it_says() {
+        let fault = |source: BoxError| Error::Task { doing: "x", step: 0, source }.fault();
+        assert_eq!(fault(TchError::Kind("no memory".to_owned()).into()), Some(Fault::Environment));
+        assert_eq!(fault(VaeError::Pixels { least: -1.0, greatest: 2.0 }.into()), Some(Fault::Usage));
+        assert_eq!(fault("a field is missing".into()), Some(Fault::Data));
     }
 }

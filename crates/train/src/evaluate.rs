@@ -8,6 +8,7 @@ use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Doing, Error};
+use crate::stop::StopFlag;
 use crate::task::{Step, Task, Totals};
 use crate::tensors::Feeder;
 use crate::window::Window;
@@ -56,7 +57,8 @@ impl Sequence for Shared {
 }
 
 /// Goes once through epoch 0 of a sequence. Draws depend on the seed, the set's name and the batch alone, so that evaluations at different steps
-/// compare.
+/// compare. `None` where it was asked to stop.
+#[expect(clippy::too_many_arguments, reason = "what an evaluation depends on")]
 pub(crate) fn evaluate(
     task: &dyn Task,
     sequence: Shared,
@@ -65,7 +67,8 @@ pub(crate) fn evaluate(
     seed: u64,
     feeder: &mut Feeder,
     options: &LoaderOptions,
-) -> Result<Evaluation, Error> {
+    stop: Option<&StopFlag>,
+) -> Result<Option<Evaluation>, Error> {
     if sequence.is_empty() {
         return Err(Error::Empty { name: name.to_owned() });
     }
@@ -78,6 +81,9 @@ pub(crate) fn evaluate(
     let mut sums: BTreeMap<&'static str, Tensor> = BTreeMap::new();
     let mut samples = 0;
     while let Some(batch) = loader.next_batch() {
+        if stop.is_some_and(|stop| stop.get().is_some()) {
+            return Ok(None);
+        }
         let batch =
             batch.map_err(|source| Error::Load { name: name.to_owned(), source: Box::new(source) })?;
         if batch.is_empty() {
@@ -110,14 +116,18 @@ pub(crate) fn evaluate(
     for sum in sums.values_mut() {
         *sum = sum.f_to_device(Device::Cpu).doing("fetch an evaluation")?;
     }
-    let totals = Totals { samples, sums, metrics: means.iter().cloned().collect() };
+    let totals = Totals { step, samples, sums, metrics: means.iter().cloned().collect() };
     let conclusion = task.conclude(&totals);
     let further = conclusion.metrics.into_iter().map(|(name, value)| (name.to_owned(), value));
     let metrics = means.into_iter().chain(further).map(|(metric, value)| (format!("{name}_{metric}"), value));
-    Ok(Evaluation {
+    let left_out = loader.left_out().iter().map(|left_out| {
+        format!("{name} set: sample {} ({}) was left out: {}", left_out.index, left_out.id, left_out.error)
+    });
+    let conclusions = conclusion.warnings.into_iter().map(|warning| format!("{name} set: {warning}"));
+    Ok(Some(Evaluation {
         name: name.to_owned(),
         samples,
         metrics: metrics.collect(),
-        warnings: conclusion.warnings,
-    })
+        warnings: left_out.chain(conclusions).collect(),
+    }))
 }

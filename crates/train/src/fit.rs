@@ -6,9 +6,7 @@ use std::time::Instant;
 use batchwright_core::{Loader, LoaderOptions, Sequence as _, Stream, chain};
 use tch::Tensor;
 
-use crate::checkpoint::{
-    self, Checkpoint, CheckpointError, LogLengths, MODEL, OPTIMIZER, State, write_tensors,
-};
+use crate::checkpoint::{Checkpoint, CheckpointError, LogLengths, MODEL, OPTIMIZER, State, write_tensors};
 use crate::clip::clip;
 use crate::clock::Clock;
 use crate::error::{Doing, Error};
@@ -23,6 +21,13 @@ use crate::task::{Step, Task};
 use crate::tensors::TensorBatch;
 use crate::trainer::Trainer;
 use crate::window::Window;
+
+/// What comes at the end of some epochs.
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    Validation,
+    Pictures,
+}
 
 /// One call of [`Trainer::fit`].
 pub(crate) struct Fit<'a> {
@@ -39,6 +44,8 @@ pub(crate) struct Fit<'a> {
     pub(crate) step: u64,
     /// The step of the last checkpoint.
     pub(crate) saved: Option<u64>,
+    /// Whether the validation of this step is still to come.
+    pub(crate) pending: bool,
     pub(crate) window: Window,
     pub(crate) window_from: u64,
     pub(crate) logs: Option<Logs>,
@@ -53,12 +60,12 @@ impl Fit<'_> {
         let options = &self.trainer.options;
         let (stop, log_every) = (options.stop.clone(), options.logging.log_every.max(1));
         let every_steps = options.training.checkpoint.every_steps;
-        let mut outcome = Outcome::Finished;
-        let mut val_loss = None;
         let mut begun = None;
+        if self.pending && 0 < self.step {
+            self.validate((self.step - 1) / self.steps)?;
+        }
         while self.step < self.total {
-            if let Some(reason) = stop.get() {
-                outcome = Outcome::Stopped { reason };
+            if stop.get().is_some() {
                 break;
             }
             let epoch = self.step / self.steps;
@@ -67,9 +74,18 @@ impl Fit<'_> {
                 self.reporter.epoch(epoch, self.step % self.steps, self.steps);
             }
             let start = Instant::now();
-            let Some(batch) = self.loader.next_batch() else { break };
-            let batch =
-                batch.map_err(|source| Error::Load { name: "train".to_owned(), source: Box::new(source) })?;
+            let batch = match self.loader.next_batch() {
+                Some(Ok(batch)) => batch,
+                Some(Err(source)) => {
+                    self.rescue();
+                    return Err(Error::Load { name: "train".to_owned(), source: Box::new(source) });
+                }
+                None => {
+                    self.rescue();
+                    let (step, total) = (self.step, self.total);
+                    return Err(Error::Ended { name: "train".to_owned(), step, total });
+                }
+            };
             self.clock.waiting += start.elapsed();
             let batch = self.trainer.feeder.feed(batch)?;
             let samples = batch.len();
@@ -87,22 +103,37 @@ impl Fit<'_> {
             if log {
                 self.log(epoch, figures)?;
             }
-            val_loss = None;
-            if end_of_epoch {
-                val_loss = self.end_epoch(epoch, &batch)?;
-            }
+            self.pending = end_of_epoch && self.validation.is_some() && self.is_due(epoch, Due::Validation);
             let due = match every_steps {
-                Some(every) => self.step.is_multiple_of(every.max(1)) || self.is_best(val_loss),
+                Some(every) => self.step.is_multiple_of(every.max(1)),
                 None => end_of_epoch,
             };
+            // Before the validation, which may be long: a kill then loses nothing.
             if due {
-                self.save(val_loss)?;
+                self.save(None)?;
+            }
+            if self.pending {
+                self.validate(epoch)?;
+            } else if end_of_epoch {
+                self.draw(epoch, Some(&batch))?;
             }
         }
         if self.saved != Some(self.step) {
-            self.save(val_loss)?;
+            self.save(None)?;
         }
-        Ok(outcome)
+        Ok(match stop.get() {
+            Some(reason) if self.step < self.total || self.pending => Outcome::Stopped { reason },
+            _ => Outcome::Finished,
+        })
+    }
+
+    /// Saves what was trained before an error that ends the run.
+    fn rescue(&mut self) {
+        if self.saved != Some(self.step)
+            && let Err(error) = self.save(None)
+        {
+            self.warn(format!("the last steps are lost: {}", chain(&error)));
+        }
     }
 
     /// Makes one step. Nothing here waits for the device.
@@ -155,59 +186,106 @@ impl Fit<'_> {
         Ok(())
     }
 
-    /// Validates and draws, where it is due. Returns the validation loss.
-    fn end_epoch(&mut self, epoch: u64, batch: &TensorBatch) -> Result<Option<f64>, Error> {
-        let last = self.step == self.total;
-        let is_due = |every: u64| 0 < every && (last || (epoch + 1).is_multiple_of(every));
+    fn is_due(&self, epoch: u64, what: Due) -> bool {
         let options = &self.trainer.options;
-        let (seed, validate_every, pictures_every) =
-            (options.seed, options.training.validate_every, options.logging.pictures_every);
-        let mut val_loss = None;
-        if let (Some(validation), true) = (&self.validation, is_due(validate_every)) {
-            let loader =
-                LoaderOptions { memory: self.trainer.loader_memory(), ..self.trainer.options.loader.clone() };
-            let at = (self.step, epoch);
-            let feeder = &mut self.trainer.feeder;
-            let evaluation = evaluate(self.task, validation.clone(), "val", at, seed, feeder, &loader)?;
-            val_loss = evaluation.get("loss").filter(|loss| loss.is_finite());
-            if let Some(logs) = &mut self.logs {
-                logs.metrics(self.step, epoch, &evaluation.metrics)?;
+        let every = match what {
+            Due::Validation => options.training.validate_every,
+            Due::Pictures => options.logging.pictures_every,
+        };
+        0 < every && (self.step == self.total || (epoch + 1).is_multiple_of(every))
+    }
+
+    /// Makes the validation at the end of an epoch, draws, and notes the outcome with the checkpoint. Asked to stop, it leaves the
+    /// validation to whoever resumes.
+    fn validate(&mut self, epoch: u64) -> Result<(), Error> {
+        let Some(validation) = self.validation.clone() else {
+            self.pending = false;
+            return Ok(());
+        };
+        let loader =
+            LoaderOptions { memory: self.trainer.loader_memory(), ..self.trainer.options.loader.clone() };
+        let (seed, stop) = (self.trainer.options.seed, self.trainer.options.stop.clone());
+        let (at, feeder) = ((self.step, epoch), &mut self.trainer.feeder);
+        let evaluation = evaluate(self.task, validation, "val", at, seed, feeder, &loader, Some(&stop));
+        let evaluation = match evaluation {
+            Ok(Some(evaluation)) => evaluation,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                self.rescue();
+                return Err(error);
             }
-            let shown: Vec<_> =
-                evaluation.metrics.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
-            self.reporter.say(&format!(
-                "epoch {}/{}  {}",
-                epoch + 1,
-                self.reporter.epochs(),
-                shown.join("  ")
-            ));
-            for warning in evaluation.warnings {
+        };
+        let val_loss = evaluation.get("loss").filter(|loss| loss.is_finite());
+        if let Some(logs) = &mut self.logs {
+            logs.metrics(self.step, epoch, &evaluation.metrics)?;
+        }
+        let shown: Vec<_> =
+            evaluation.metrics.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+        self.reporter.say(&format!("epoch {}/{}  {}", epoch + 1, self.reporter.epochs(), shown.join("  ")));
+        // Of the validations before, which this one overtakes.
+        let (before, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.trainer.warnings)
+            .into_iter()
+            .partition(|warning| warning.starts_with("val set: "));
+        self.trainer.warnings = kept;
+        for warning in evaluation.warnings {
+            if before.contains(&warning) {
+                self.trainer.warnings.push(warning);
+            } else {
                 self.warn(warning);
             }
-            self.metrics.extend(evaluation.metrics);
         }
-        if is_due(pictures_every)
-            && let Some(mut pictures) = self.trainer.pictures.take()
-        {
-            let step = Step { step: self.step, epoch, training: false };
-            let drawn = match &self.validation {
-                Some(validation) => match validation.get(0, 0) {
-                    Ok(batch) => {
-                        let batch = self.trainer.feeder.feed(batch)?;
-                        draw(self.task, &batch, step, seed, pictures.as_mut())
-                    }
-                    Err(source) => {
-                        Err(Error::Task { doing: "load a batch to draw", step: self.step, source })
-                    }
-                },
-                None => draw(self.task, batch, step, seed, pictures.as_mut()),
-            };
-            self.trainer.pictures = Some(pictures);
-            if let Err(error) = drawn {
-                self.warn(format!("there are no pictures: {}", chain(&error)));
-            }
+        self.metrics.extend(evaluation.metrics);
+        self.draw(epoch, None)?;
+        self.pending = false;
+        if self.saved == Some(self.step) {
+            self.note(val_loss)
+        } else if self.is_best(val_loss) {
+            self.save(val_loss)
+        } else {
+            Ok(())
         }
-        Ok(val_loss)
+    }
+
+    /// Notes the outcome of a validation with the checkpoint of this step.
+    fn note(&mut self, val_loss: Option<f64>) -> Result<(), Error> {
+        let logs = self.lengths()?;
+        let warnings = self.trainer.warnings.clone();
+        let Some(run) = &mut self.trainer.run else { return Ok(()) };
+        run.store.validated(self.step, val_loss, logs, warnings).map_err(|source| Error::Checkpoint {
+            doing: "note a validation with",
+            path: run.folder.clone(),
+            source: Box::new(source),
+        })?;
+        for warning in run.store.take_warnings() {
+            self.warn(warning);
+        }
+        Ok(())
+    }
+
+    /// Draws at the end of an epoch, where it is due: of the validation set, or of the batch where there is none.
+    fn draw(&mut self, epoch: u64, batch: Option<&TensorBatch>) -> Result<(), Error> {
+        if !self.is_due(epoch, Due::Pictures) {
+            return Ok(());
+        }
+        let seed = self.trainer.options.seed;
+        let Some(mut pictures) = self.trainer.pictures.take() else { return Ok(()) };
+        let step = Step { step: self.step, epoch, training: false };
+        let drawn = match (&self.validation, batch) {
+            (Some(validation), _) => match validation.get(0, 0) {
+                Ok(batch) => {
+                    let batch = self.trainer.feeder.feed(batch)?;
+                    draw(self.task, &batch, step, seed, pictures.as_mut())
+                }
+                Err(source) => Err(Error::Task { doing: "load a batch to draw", step: self.step, source }),
+            },
+            (None, Some(batch)) => draw(self.task, batch, step, seed, pictures.as_mut()),
+            (None, None) => Ok(()),
+        };
+        self.trainer.pictures = Some(pictures);
+        if let Err(error) = drawn {
+            self.warn(format!("there are no pictures: {}", chain(&error)));
+        }
+        Ok(())
     }
 
     fn warn(&mut self, warning: String) {
@@ -224,13 +302,15 @@ impl Fit<'_> {
         val_loss.is_some_and(|loss| best.is_none_or(|best| loss < best))
     }
 
+    /// Flushes the logs and says how long they are.
+    fn lengths(&self) -> Result<LogLengths, Error> {
+        self.logs.as_ref().map_or_else(|| Ok(LogLengths::default()), Logs::lengths)
+    }
+
     /// Writes a checkpoint of this step.
     fn save(&mut self, val_loss: Option<f64>) -> Result<(), Error> {
         self.saved = Some(self.step);
-        let logs = match &self.logs {
-            Some(logs) => logs.lengths()?,
-            None => LogLengths::default(),
-        };
+        let logs = self.lengths()?;
         let variables = self.trainer.all_variables();
         let Trainer { options, configuration, threads, variables: store, run, warnings, .. } =
             &mut *self.trainer;
@@ -239,7 +319,6 @@ impl Fit<'_> {
         let loader = self.loader.state();
         let state = State {
             version: State::VERSION,
-            program: env!("CARGO_PKG_VERSION").to_owned(),
             libtorch: facts.version,
             cpu_capability: facts.cpu_capability,
             device: format!("{:?}", store.device()),
@@ -251,9 +330,10 @@ impl Fit<'_> {
             window: self.window.state().doing("fetch the figures for a checkpoint")?,
             window_from: self.window_from,
             logs,
+            pending: self.pending,
             val_loss,
+            validation: run.store.validation().cloned(),
             warnings: warnings.clone(),
-            configuration_sha256: checkpoint::sha256(configuration.to_string().as_bytes()),
             configuration: configuration.clone(),
         };
         let (from, step, path) = (self.window_from, self.step, run.folder.clone());
@@ -265,7 +345,12 @@ impl Fit<'_> {
             let optimizer = write_tensors(OPTIMIZER, &self.optimizer.state())?;
             run.store.save(&state, &model, &optimizer)
         });
-        saved.map(|_| ()).map_err(failed)
+        let warnings = run.store.take_warnings();
+        saved.map_err(failed)?;
+        for warning in warnings {
+            self.warn(warning);
+        }
+        Ok(())
     }
 
     pub(crate) fn finish(self, outcome: Outcome, resumed_from: Option<u64>) -> Result<Summary, Error> {
@@ -297,7 +382,7 @@ impl Fit<'_> {
             let text = serde_json::to_vec_pretty(&summary).expect("strings and numbers are always JSON");
             run.write("summary.json", &text)?;
         }
-        // A second call goes on from here.
+        // A second call goes on from here, and validates where this one did not.
         trainer.candidates = trainer.checkpoints().into_iter().take(1).collect();
         Ok(summary)
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{Seek as _, SeekFrom, Write as _};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::LogLengths;
@@ -19,6 +19,8 @@ pub(crate) struct Logs {
     metrics: Lines,
     timing: Lines,
     csv: Csv,
+    /// What was wrong when they were opened.
+    pub(crate) warnings: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -29,8 +31,9 @@ struct Lines {
 }
 
 impl Lines {
-    /// Opens a file and cuts it back to `length`, the end of a line.
-    fn open(path: PathBuf, length: u64) -> Result<Self, Error> {
+    /// Opens a file and cuts it back to `length`, the end of a line. A shorter file was cut by someone else: it is cut back to the
+    /// end of its last line, with a warning.
+    fn open(path: PathBuf, length: u64, warnings: &mut Vec<String>) -> Result<Self, Error> {
         let io = |doing, source| Error::Io { doing, path: path.clone(), source };
         let mut file = File::options()
             .create(true)
@@ -40,8 +43,17 @@ impl Lines {
             .open(&path)
             .map_err(|source| io("open", source))?;
         let found = file.metadata().map_err(|source| io("read", source))?.len();
-        // A shorter file was cut by someone else: go on behind what there is.
-        let length = length.min(found);
+        let length = if length <= found {
+            length
+        } else {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).map_err(|source| io("read", source))?;
+            warnings.push(format!(
+                "{} has {found} bytes, {length} were written: its last lines are lost",
+                path.display()
+            ));
+            bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline as u64 + 1)
+        };
         file.set_len(length).map_err(|source| io("cut back", source))?;
         file.seek(SeekFrom::End(0)).map_err(|source| io("read", source))?;
         Ok(Self { path, file, length })
@@ -77,10 +89,11 @@ struct Csv {
 impl Logs {
     /// Opens the logs of a run and cuts them back to where a checkpoint was made.
     pub(crate) fn open(folder: &Path, at: LogLengths) -> Result<Self, Error> {
-        let metrics = Lines::open(folder.join("metrics.jsonl"), at.metrics)?;
-        let timing = Lines::open(folder.join("timing.jsonl"), at.timing)?;
+        let mut warnings = Vec::new();
+        let metrics = Lines::open(folder.join("metrics.jsonl"), at.metrics, &mut warnings)?;
+        let timing = Lines::open(folder.join("timing.jsonl"), at.timing, &mut warnings)?;
         let csv = Csv { path: folder.join("metrics.csv"), columns: Vec::new(), last: BTreeMap::new() };
-        let mut logs = Self { metrics, timing, csv };
+        let mut logs = Self { metrics, timing, csv, warnings };
         logs.rebuild()?;
         Ok(logs)
     }
@@ -216,5 +229,25 @@ mod tests {
         assert_eq!(read("metrics.csv"), csv);
         assert_eq!(whole.lines().nth(2).unwrap(), r#"{"step":2,"epoch":0,"val_loss":null,"val_kl":2.0}"#);
         assert_eq!(csv.lines().nth(3).unwrap(), "2,0,,2.0,");
+    }
+
+    #[test]
+    fn a_log_that_someone_cut_goes_on_behind_its_last_whole_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut logs = Logs::open(folder.path(), LogLengths::default()).unwrap();
+        for step in 1..4 {
+            logs.metrics(step, 0, &figures(&[("train_loss", 0.5)])).unwrap();
+        }
+        let at = logs.lengths().unwrap();
+        assert!(logs.warnings.is_empty());
+        let whole = fs::read_to_string(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() - 5]).unwrap();
+        let mut logs = Logs::open(folder.path(), at).unwrap();
+        assert!(logs.warnings[0].contains("metrics.jsonl"), "{:?}", logs.warnings);
+        logs.metrics(4, 0, &figures(&[("train_loss", 0.5)])).unwrap();
+        let steps: Vec<_> =
+            fs::read_to_string(&path).unwrap().lines().map(|line| line[..9].to_owned()).collect();
+        assert_eq!(steps, ["{\"step\":1", "{\"step\":2", "{\"step\":4"]);
     }
 }

@@ -4,37 +4,37 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// What may change between the parts of one run: nothing here changes what a step computes. More or fewer epochs change the
-/// learning rate of the schedules that look at the end, from there on.
-const FREE: [&str; 10] = [
-    "name",
-    "data.root",
-    "loader.workers",
-    "loader.max_queue_size",
-    "loader.queue_bytes",
-    "loader.timeout",
-    "logging",
-    "training.checkpoint",
-    "training.epochs",
-    "training.threads",
-];
+/// The keys that say what a network is and what becomes of its images before it sees them.
+const READ: [&str; 4] = ["model", "data.scale", "data.normalize", "data.dtype"];
 
-/// Returns what changed from `was` to `is` that may not change, one line a key.
+/// Returns what changed from `was` to `is` that may not change within a run, one line a key.
 pub(crate) fn changes(was: &Value, is: &Value) -> Vec<String> {
-    let (was, is) = (flat(was), flat(is));
+    differences(was, is, |_| true)
+}
+
+/// Returns what changed from `was` to `is` that weights of a run cannot be used under, one line a key.
+pub(crate) fn changes_for_reading(was: &Value, is: &Value) -> Vec<String> {
+    differences(was, is, |key| {
+        READ.iter()
+            .any(|read| key.strip_prefix(read).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    })
+}
+
+fn differences(was: &Value, is: &Value, counts: impl Fn(&str) -> bool) -> Vec<String> {
+    let decisive = |value: &Value| {
+        let mut value = value.clone();
+        batchwright_config::remove_free(&mut value);
+        flat(&value)
+    };
+    let (was, is) = (decisive(was), decisive(is));
     let mut keys: Vec<_> = was.keys().chain(is.keys()).collect();
     keys.sort();
     keys.dedup();
     let shown = |value: Option<&String>| value.map_or_else(|| "(absent)".to_owned(), Clone::clone);
     keys.into_iter()
-        .filter(|key| was.get(*key) != is.get(*key) && !is_free(key))
+        .filter(|key| was.get(*key) != is.get(*key) && counts(key))
         .map(|key| format!("`{key}` was {}, is {}", shown(was.get(key)), shown(is.get(key))))
         .collect()
-}
-
-fn is_free(key: &str) -> bool {
-    FREE.iter()
-        .any(|free| key.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
 fn flat(value: &Value) -> BTreeMap<String, String> {
@@ -64,21 +64,25 @@ mod tests {
     #[test]
     fn a_change_that_changes_the_training_is_named_and_others_are_free() {
         let was = json!({
-            "seed": 1, "loader": { "workers": 2, "batch_size": 8 },
+            "seed": 1, "loader": { "workers": 2, "queue_budget": "1 GiB", "batch_size": 8 },
+            "data": { "idx": { "train": "a", "test": "b" }, "scale": "none" },
             "training": { "epochs": 3, "optimizer": { "adam": { "lr": 0.1 } } }, "logging": { "dir": "a" }
         });
         let is = json!({
             "seed": 1, "loader": { "workers": 4, "batch_size": 16 },
+            "data": { "idx": { "train": "a", "test": "c" }, "scale": "full_range" },
             "training": { "epochs": 5, "optimizer": { "sgd": { "lr": 0.1 } } }, "logging": { "dir": "b", "log_every": 1 }
         });
         assert_eq!(
             changes(&was, &is),
             [
+                "`data.scale` was \"none\", is \"full_range\"",
                 "`loader.batch_size` was 8, is 16",
                 "`training.optimizer.adam.lr` was 0.1, is (absent)",
                 "`training.optimizer.sgd.lr` was (absent), is 0.1",
             ]
         );
         assert!(changes(&was, &was).is_empty());
+        assert_eq!(changes_for_reading(&was, &is), ["`data.scale` was \"none\", is \"full_range\""]);
     }
 }

@@ -49,7 +49,8 @@ pub struct Summary {
     pub threads: usize,
     /// Where it was trained.
     pub device: String,
-    /// The last figures of each name.
+    /// The last figures of each name: those of the weights at the end, also where a program adds figures of a test set. Those of the
+    /// best checkpoint are got by evaluating it.
     pub metrics: BTreeMap<String, f64>,
     /// The best checkpoint.
     pub best: Option<Best>,

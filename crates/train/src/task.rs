@@ -63,6 +63,8 @@ impl Losses {
 /// What was added up over the batches of an evaluation.
 #[derive(Debug)]
 pub struct Totals {
+    /// After how many steps of the training.
+    pub step: u64,
     /// How many samples there were.
     pub samples: u64,
     /// The sums, by name, in double precision on the CPU.

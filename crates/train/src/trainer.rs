@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use batchwright_config as config;
 use batchwright_core::{Loader, LoaderOptions, Sequence, Stream, chain};
 use serde_json::json;
 use tch::{Device, Tensor, nn};
@@ -20,7 +21,7 @@ use crate::optim::Optimizer;
 use crate::options::TrainerOptions;
 use crate::pictures::{Pictures, PngPictures};
 use crate::progress::Reporter;
-use crate::resume::changes;
+use crate::resume::{changes, changes_for_reading};
 use crate::run::{Before, Run};
 use crate::schedule::LearningRate;
 use crate::settings::{check, device};
@@ -53,6 +54,13 @@ pub struct Trainer {
     pub(crate) warnings: Vec<String>,
 }
 
+/// What a run's folder is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Training,
+    Reading,
+}
+
 /// What can fail before anything is made on the disk.
 struct Ready {
     device: Device,
@@ -80,7 +88,7 @@ impl Trainer {
             Some(folder) => Some(Run::open(folder, options.resume, options.training.checkpoint.keep)?),
             None => None,
         };
-        Self::build(options, ready, run)
+        Self::build(options, ready, run, Purpose::Training)
     }
 
     /// Prepares an evaluation of a run that is trained or was trained: reads its folder and changes nothing there.
@@ -94,12 +102,17 @@ impl Trainer {
         };
         let ready = Ready::new(&options)?;
         let run = Run::read(folder)?;
-        Self::build(options, ready, Some((run, Before::Checkpoints)))
+        Self::build(options, ready, Some((run, Before::Checkpoints)), Purpose::Reading)
     }
 
-    fn build(options: TrainerOptions, ready: Ready, run: Option<(Run, Before)>) -> Result<Self, Error> {
+    fn build(
+        options: TrainerOptions,
+        ready: Ready,
+        run: Option<(Run, Before)>,
+        purpose: Purpose,
+    ) -> Result<Self, Error> {
         let Ready { device, feeder } = ready;
-        let (run, before) = run.map_or((None, Before::Nothing), |(run, before)| (Some(run), before));
+        let (mut run, before) = run.map_or((None, Before::Nothing), |(run, before)| (Some(run), before));
         let configuration = if options.configuration.is_null() {
             json!({ "seed": options.seed, "training": options.training })
         } else {
@@ -117,24 +130,39 @@ impl Trainer {
         }
         if let (Some(run), Before::Checkpoints) = (&run, before) {
             candidates.extend(run.store.latest_first());
-            let Some(latest) = candidates.front() else {
+            if candidates.is_empty() {
                 let rejected = run.rejected.clone();
                 return Err(Error::NoCheckpoint { path: run.folder.clone(), rejected });
+            }
+            let state = run.store.latest().expect("the latest checkpoint has a state");
+            let mut changes = match purpose {
+                Purpose::Training => changes(&state.configuration, &configuration),
+                Purpose::Reading => changes_for_reading(&state.configuration, &configuration),
             };
-            let state = checkpoint::read_state(&latest.path).map_err(|source| Error::Checkpoint {
-                doing: "read",
-                path: run.folder.clone(),
-                source: Box::new(source),
-            })?;
-            let changes = changes(&state.configuration, &configuration);
+            if purpose == Purpose::Training && state.seed != options.seed && changes.is_empty() {
+                changes.push(format!("`seed` was {}, is {}", state.seed, options.seed));
+            }
             if !changes.is_empty() {
                 return Err(Error::ConfigurationChanged { path: run.folder.clone(), changes });
             }
-            threads = NonZeroUsize::new(state.threads).unwrap_or(threads);
-            warnings.extend(other_machine(&state)?);
+            let kept = NonZeroUsize::new(state.threads).unwrap_or(threads);
+            if purpose == Purpose::Training {
+                if let config::Threads::Count(given) = options.training.threads
+                    && given != kept
+                {
+                    warnings.push(format!(
+                        "`training.threads` is {given}; the run goes on with the {kept} it began with, for the same losses"
+                    ));
+                }
+                warnings.extend(other_machine(state, device)?);
+            }
+            threads = kept;
             warnings.extend(run.rejected.iter().map(|rejected| {
                 format!("the checkpoint {} is not used: {}", rejected.path.display(), rejected.reason)
             }));
+        }
+        if let Some(run) = &mut run {
+            warnings.extend(run.store.take_warnings());
         }
         warnings.extend(crowded(threads, options.loader.workers));
         batchwright_torch::set_threads(threads).map_err(|source| Error::Tensor { source })?;
@@ -209,10 +237,23 @@ impl Trainer {
         let training = &self.options.training;
         let rate = LearningRate::new(optimizer.rate(), training.schedule, training.warmup_steps, total);
         let at = start.as_ref().map(|state| state.logs).unwrap_or_default();
-        let logs = match &self.run {
+        let mut logs = match &self.run {
             Some(run) => Some(Logs::open(&run.folder, at)?),
             None => None,
         };
+        if let Some(logs) = &mut logs {
+            self.warnings.append(&mut logs.warnings);
+        }
+        if let (Some(run), Some(validation)) = (&mut self.run, &validation) {
+            let now = validation.fingerprint();
+            if let Some(was) = run.store.validation().filter(|was| **was != now) {
+                self.warnings.push(format!(
+                    "the validation set has changed ({}): the best checkpoint so far is forgotten",
+                    was.changes(&now).join("; ")
+                ));
+            }
+            run.store.validate_on(now);
+        }
         let reporter = Reporter::new(self.options.progress, training.epochs);
         for warning in &self.warnings {
             log::warn!("{warning}");
@@ -245,6 +286,7 @@ impl Trainer {
             total,
             step,
             saved: start.as_ref().map(|state| state.step),
+            pending: start.as_ref().is_some_and(|state| state.pending),
             window,
             window_from: start.as_ref().map_or(step, |state| state.window_from),
             reporter,
@@ -269,7 +311,10 @@ impl Trainer {
     ) -> Result<Evaluation, Error> {
         let options = LoaderOptions { memory: self.loader_memory(), ..self.options.loader.clone() };
         let at = self.candidates.front().map_or((0, 0), |checkpoint| (checkpoint.step, checkpoint.epoch));
-        evaluate(task, Shared(Arc::new(sequence)), name, at, self.options.seed, &mut self.feeder, &options)
+        let sequence = Shared(Arc::new(sequence));
+        let evaluation =
+            evaluate(task, sequence, name, at, self.options.seed, &mut self.feeder, &options, None)?;
+        Ok(evaluation.expect("nothing asks it to stop"))
     }
 
     /// Gives the weights of the latest checkpoint to the task.
@@ -404,13 +449,22 @@ impl std::fmt::Debug for Trainer {
 }
 
 /// Says where a checkpoint was made under conditions that other bits come out of.
-fn other_machine(state: &State) -> Result<Option<String>, Error> {
+fn other_machine(state: &State, device: Device) -> Result<Vec<String>, Error> {
+    let mut warnings = Vec::new();
+    let kind = |device: &str| device.split('(').next().unwrap_or_default().to_owned();
+    let (was, is) = (kind(&state.device), kind(&format!("{device:?}")));
+    if was != is {
+        warnings.push(format!(
+            "the run was trained on {was}, and goes on on {is}: its losses are not those it would have had"
+        ));
+    }
     let facts = batchwright_torch::facts().map_err(|source| Error::Tensor { source })?;
     let (was, is) = ((&state.libtorch, &state.cpu_capability), (&facts.version, &facts.cpu_capability));
-    Ok((was != is).then(|| {
-        format!(
+    if was != is {
+        warnings.push(format!(
             "the run was trained with libtorch {} on {}, and goes on with {} on {}: its losses may differ in the last digits",
             was.0, was.1, is.0, is.1
-        )
-    }))
+        ));
+    }
+    Ok(warnings)
 }

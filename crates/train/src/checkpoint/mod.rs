@@ -2,7 +2,8 @@
 //!
 //! A checkpoint is written into `.tmp-step-S-PID/`: the tensors, the state, then `MANIFEST.json` with the length and SHA-256 of each, every file flushed to
 //! the disk. The folder is renamed to `step-S/`, and the folder above it flushed. A kill at any instant leaves the
-//! checkpoints before it as they were. The latest one is found by looking: the highest step whose manifest holds.
+//! checkpoints before it as they were. At the end of an epoch it is written before the validation, whose outcome joins it later as
+//! `VALIDATED`, in one rename; without that file the validation is made again. The latest one is found by looking: the highest step whose manifest holds.
 
 mod error;
 mod manifest;
@@ -13,8 +14,8 @@ mod weights;
 pub(crate) use error::list;
 pub use error::{CheckpointError, Rejected};
 pub(crate) use manifest::sha256;
-pub(crate) use state::{LogLengths, State};
-pub(crate) use store::{Contents, Store, any, read, read_state};
+pub(crate) use state::{LogLengths, State, Validated};
+pub(crate) use store::{Contents, Store, any, read};
 pub(crate) use weights::{Expected, read_tensors, write_tensors};
 
 use std::path::PathBuf;
@@ -35,3 +36,4 @@ pub struct Checkpoint {
 pub(crate) const MODEL: &str = "model.safetensors";
 pub(crate) const OPTIMIZER: &str = "optimizer.safetensors";
 pub(crate) const STATE: &str = "state.json";
+pub(crate) const VALIDATED: &str = "VALIDATED";

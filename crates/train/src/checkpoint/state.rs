@@ -1,20 +1,18 @@
 //! What a checkpoint knows besides tensors.
 
-use batchwright_core::LoaderState;
+use batchwright_core::{Fingerprint, LoaderState};
 use serde::{Deserialize, Serialize};
 
-use super::CheckpointError;
+use super::{CheckpointError, sha256};
 use crate::window::WindowState;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What stands in `state.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct State {
     pub(crate) version: u32,
-    /// The version of this program.
-    pub(crate) program: String,
     pub(crate) libtorch: String,
     pub(crate) cpu_capability: String,
     pub(crate) device: String,
@@ -27,11 +25,42 @@ pub(crate) struct State {
     /// After which step the window begins.
     pub(crate) window_from: u64,
     pub(crate) logs: LogLengths,
+    /// Whether the validation of this step was still to come.
+    pub(crate) pending: bool,
     pub(crate) val_loss: Option<f64>,
+    /// What is validated on: losses on other data do not compare.
+    pub(crate) validation: Option<Fingerprint>,
     /// What the user was told.
     pub(crate) warnings: Vec<String>,
-    pub(crate) configuration_sha256: String,
     pub(crate) configuration: serde_json::Value,
+}
+
+/// What a validation changes of a checkpoint that was written before it, in a file of its own beside the state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Validated {
+    /// The digest of the state that this belongs to.
+    pub(crate) state_sha256: String,
+    pub(crate) val_loss: Option<f64>,
+    pub(crate) logs: LogLengths,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Validated {
+    /// Writes it, with its own digest in front.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let text = serde_json::to_string(self).expect("strings and finite numbers are always JSON");
+        format!("{}\n{text}\n", sha256(text.as_bytes())).into_bytes()
+    }
+
+    /// Reads it; `None` where any of its bytes is another.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        let (digest, text) = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?.split_once('\n')?;
+        if digest != sha256(text.as_bytes()) {
+            return None;
+        }
+        serde_json::from_str(text).ok()
+    }
 }
 
 /// How long the logs are at a checkpoint.
@@ -56,6 +85,15 @@ impl State {
             return Err(CheckpointError::Version { found: version, expected: VERSION });
         }
         serde_json::from_slice(bytes).map_err(understood)
+    }
+
+    /// Takes over what a validation after it changed.
+    pub(crate) fn validated(&mut self, validated: Validated) {
+        let Validated { state_sha256: _, val_loss, logs, warnings } = validated;
+        self.pending = false;
+        self.val_loss = val_loss;
+        self.logs = logs;
+        self.warnings = warnings;
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {

@@ -304,8 +304,9 @@ impl Task for Vae {
             .count();
         let mut conclusion =
             Conclusion { metrics: vec![("active_units", active as f64)], warnings: Vec::new() };
-        // A variance over fewer than a handful of samples says nothing.
-        if 8 <= totals.samples && (active == 0 || active * 10 < self.latent as usize) {
+        // A variance over fewer than a handful of samples says nothing, and no more does a beta that still rises.
+        let risen = 0.99 * self.beta.end() <= self.beta.at(totals.step);
+        if 8 <= totals.samples && risen && (active == 0 || active * 10 < self.latent as usize) {
             conclusion.warnings.push(format!(
                 "the posterior has collapsed: {active} of {} latent dimensions are active (variance of the posterior means over the data above \
                  {ACTIVE}), so the decoder ignores the code; raise beta slowly from 0 (`beta: {{ linear: {{ to: 1, steps: ... }} }}` or `cyclical`), \

@@ -46,9 +46,10 @@ pub(super) fn show(
         start += length;
     }
     let columns = COLUMNS.min(shown);
+    let limits = limits(&images)?;
     let samples = &batch.samples[..batch.samples.len().min(shown as usize)];
     let mut give = |name, tensor: &Tensor, columns: i64, samples| -> Result<(), BoxError> {
-        let array = array(tensor)?;
+        let array = array(&stretched(tensor, limits)?)?;
         to.picture(&Picture {
             name,
             step: step.step,
@@ -86,6 +87,19 @@ pub(super) fn show(
     give("traversal", &vae.decode(&Tensor::f_stack(&codes, 0)?)?, PLACES, &[])
 }
 
+/// Returns what black and white are: 0 and 1, or for images outside of that (normalized ones) the least and the greatest pixel.
+fn limits(images: &Tensor) -> Result<(f64, f64), BoxError> {
+    let (least, greatest) = (images.f_min()?.f_double_value(&[])?, images.f_max()?.f_double_value(&[])?);
+    Ok(if (0.0 <= least && greatest <= 1.0) || greatest <= least { (0.0, 1.0) } else { (least, greatest) })
+}
+
+fn stretched(images: &Tensor, (black, white): (f64, f64)) -> Result<Tensor, BoxError> {
+    if (black, white) == (0.0, 1.0) {
+        return Ok(images.shallow_clone());
+    }
+    Ok(images.f_sub_scalar(black)?.f_div_scalar(white - black)?.f_clamp(0.0, 1.0)?)
+}
+
 fn array(tensor: &Tensor) -> Result<ArrayD<f32>, BoxError> {
     let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
     let tensor = tensor.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
@@ -93,4 +107,20 @@ fn array(tensor: &Tensor) -> Result<ArrayD<f32>, BoxError> {
     let n = values.len();
     tensor.f_copy_data(&mut values, n)?;
     Ok(ArrayD::from_shape_vec(shape, values)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn normalized_images_are_stretched_and_others_stay() {
+        let stretch = |values: &[f32]| {
+            let images = Tensor::from_slice(values);
+            Vec::<f32>::try_from(stretched(&images, limits(&images).unwrap()).unwrap()).unwrap()
+        };
+        assert_eq!(stretch(&[-1.0, 0.0, 3.0]), [0.0, 0.25, 1.0]);
+        assert_eq!(stretch(&[0.25, 0.5]), [0.25, 0.5]);
+        assert_eq!(stretch(&[2.0, 2.0]), [2.0, 2.0]);
+    }
 }

@@ -208,7 +208,7 @@ fn totals(active: usize) -> Totals {
     let squares: Vec<f64> = (0..20).map(square).collect();
     let sums =
         BTreeMap::from([("mean", Tensor::from_slice(&[0.0; 20])), ("square", Tensor::from_slice(&squares))]);
-    Totals { samples: 100, sums, metrics: BTreeMap::new() }
+    Totals { step: 1, samples: 100, sums, metrics: BTreeMap::new() }
 }
 
 #[test]
@@ -224,6 +224,15 @@ fn a_collapsed_posterior_raises_an_alarm_that_names_remedies() {
         warning.contains("1 of 20") && warning.contains("free_bits") && warning.contains("beta"),
         "{warning}"
     );
+}
+
+#[test]
+fn there_is_no_alarm_while_beta_still_rises() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let beta = config::Beta::Schedule(config::BetaSchedule::Linear { from: 0.0, to: 1.0, steps: 10 });
+    let vae = Vae::new(&vs.root(), &config::Vae { latent: 20, beta, ..settings() }, [1, 3, 3]).unwrap();
+    let warnings = |step| vae.conclude(&Totals { step, ..totals(0) }).warnings.len();
+    assert_eq!((warnings(5), warnings(10)), (0, 1));
 }
 
 #[test]
