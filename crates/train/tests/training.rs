@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use batchwright_config as config;
-use batchwright_core::{Batch, BoxError, Field, Fingerprint, Sequence, Stream};
+use batchwright_core::{
+    Batch, BatchOptions, Batches, BoxError, Context, Dataset, Field, Fingerprint, OnError, SampleError,
+    Sequence, Sequential, Slot, Stream,
+};
 use batchwright_train::{
     Conclusion, Error, Losses, Outcome, Picture, Pictures, Resume, Step, StopFlag, Summary, Task,
     TensorBatch, Totals, Trainer, TrainerOptions, Vae,
@@ -87,6 +90,14 @@ enum Event {
     Kill {
         at: u64,
     },
+    /// The validation after step `at` is killed.
+    KillValidation {
+        at: u64,
+    },
+    /// The program is asked to stop in the validation after step `at`.
+    StopValidation {
+        at: u64,
+    },
 }
 
 /// A VAE to which something happens.
@@ -107,6 +118,12 @@ impl Task for Eventful {
         self.vae.loss(batch, step)
     }
     fn validate(&self, batch: &TensorBatch, step: Step) -> Result<Losses, BoxError> {
+        if self.event == (Event::StopValidation { at: step.step }) {
+            self.stop.set(15);
+        }
+        if self.event == (Event::KillValidation { at: step.step }) {
+            return Err("killed".into());
+        }
         self.vae.validate(batch, step)
     }
     fn conclude(&self, totals: &Totals) -> Conclusion {
@@ -233,15 +250,145 @@ fn a_run_that_was_stopped_after_any_step_goes_on_as_if_it_was_not() {
     for at in 0..18 {
         let run = folder.path().join(format!("stopped-{at}"));
         let stopped = train_with(options(&run, Resume::Never), Event::Stop { at }).unwrap();
-        // A stop in the last step finds nothing left to do.
-        let outcome = if at == 17 { Outcome::Finished } else { Outcome::Stopped { reason: 15 } };
-        assert_eq!((stopped.outcome, stopped.steps), (outcome, at + 1));
+        // After the last step of an epoch, the validation is left to be done.
+        assert_eq!((stopped.outcome, stopped.steps), (Outcome::Stopped { reason: 15 }, at + 1));
         let mut resumed = options(&run, Resume::Always);
         resumed.loader.workers = (at % 4) as usize;
         let summary = train(resumed).unwrap();
         assert_eq!(summary.resumed_from, Some(at + 1));
         assert!(remains(&run) == expected, "stopped at step {at}");
     }
+}
+
+#[test]
+fn a_run_that_ended_in_a_validation_validates_first_and_loses_no_step() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    for every_steps in [None, Some(5)] {
+        let options = |run: &Path, resume| {
+            let mut options = options(run, resume);
+            options.training.checkpoint = config::Checkpoint { every_steps, keep: 1 };
+            options
+        };
+        let whole = folder.path().join(format!("whole-{every_steps:?}"));
+        let expected = train(options(&whole, Resume::Never)).unwrap();
+        let best = expected.best.unwrap();
+        for at in [6, 12, 18] {
+            let run = folder.path().join(format!("killed-{every_steps:?}-{at}"));
+            train_with(options(&run, Resume::Never), Event::KillValidation { at }).unwrap_err();
+            // Once more, in the same place.
+            let stopped = train_with(options(&run, Resume::Always), Event::StopValidation { at }).unwrap();
+            assert_eq!((stopped.outcome, stopped.steps), (Outcome::Stopped { reason: 15 }, at));
+            let resumed = train(options(&run, Resume::Always)).unwrap();
+            assert_eq!((resumed.outcome, resumed.resumed_from), (Outcome::Finished, Some(at)));
+            assert!(remains(&run) == remains(&whole), "{every_steps:?}, killed after step {at}");
+            assert_eq!(resumed.metrics, expected.metrics);
+            let found = resumed.best.unwrap();
+            assert_eq!((found.step, found.val_loss), (best.step, best.val_loss));
+        }
+    }
+}
+
+#[test]
+fn a_damaged_outcome_of_a_validation_is_made_again() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let summary = train(options(&run, Resume::Never)).unwrap();
+    let last = checkpoints(&run).pop().unwrap();
+    let (expected, whole) = (remains(&run), fs::read(last.join("VALIDATED")).unwrap());
+    for at in [0, 70, whole.len() / 2, whole.len() - 1] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        fs::write(last.join("VALIDATED"), damaged).unwrap();
+        let again = train(options(&run, Resume::Always)).unwrap();
+        assert_eq!((again.resumed_from, &again.metrics), (Some(18), &summary.metrics), "byte {at}");
+        assert!(remains(&run) == expected && fs::read(last.join("VALIDATED")).unwrap() == whole, "byte {at}");
+    }
+}
+
+#[test]
+fn a_run_goes_on_bit_for_bit_with_sgd_too() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    for momentum in [0.0, 0.9] {
+        let options = |run: &Path, resume| {
+            let mut options = options(run, resume);
+            let sgd = config::Sgd { lr: 1e-3, momentum, nesterov: 0.0 < momentum, weight_decay: 0.01 };
+            options.training.optimizer = config::Optimizer::Sgd(sgd);
+            options
+        };
+        let whole = folder.path().join(format!("whole-{momentum}"));
+        train(options(&whole, Resume::Never)).unwrap();
+        for at in [0, 5, 10] {
+            let run = folder.path().join(format!("stopped-{momentum}-{at}"));
+            train_with(options(&run, Resume::Never), Event::Stop { at }).unwrap();
+            let summary = train(options(&run, Resume::Always)).unwrap();
+            assert_eq!(summary.resumed_from, Some(at + 1));
+            assert!(remains(&run) == remains(&whole), "momentum {momentum}, stopped at step {at}");
+        }
+    }
+}
+
+#[test]
+fn what_was_trained_before_a_batch_that_cannot_be_loaded_is_saved() {
+    struct Bad(Bars, u64);
+    impl Sequence for Bad {
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+        fn get(&self, epoch: u64, index: usize) -> Result<Batch, BoxError> {
+            if epoch * 6 + index as u64 == self.1 {
+                Err("unreadable".into())
+            } else {
+                self.0.get(epoch, index)
+            }
+        }
+        fn fingerprint(&self) -> Fingerprint {
+            self.0.fingerprint()
+        }
+    }
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole");
+    train(options(&whole, Resume::Never)).unwrap();
+    let run = folder.path().join("run");
+    let mut trainer = Trainer::new(options(&run, Resume::Never)).unwrap();
+    let vae = Vae::new(&trainer.root(), &vae(0.1), [1, SIDE, SIDE]).unwrap();
+    let error = trainer.fit(&vae, Bad(bars(), 9), Some(Box::new(Bars { samples: 10 }))).unwrap_err();
+    assert!(matches!(error, Error::Load { .. }), "{error}");
+    drop((trainer, vae));
+    assert_eq!(train(options(&run, Resume::Always)).unwrap().resumed_from, Some(9));
+    assert!(remains(&run) == remains(&whole));
+}
+
+#[test]
+fn another_validation_set_forgets_the_best_and_says_so() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    train_with(options(&run, Resume::Never), Event::Stop { at: 7 }).unwrap();
+    let mut trainer = Trainer::new(options(&run, Resume::Always)).unwrap();
+    let vae = Vae::new(&trainer.root(), &vae(0.1), [1, SIDE, SIDE]).unwrap();
+    let summary = trainer.fit(&vae, bars(), Some(Box::new(Bars { samples: 9 }))).unwrap();
+    let warned =
+        |warning: &String| warning.contains("samples: was 10, is 9") && warning.contains("forgotten");
+    assert!(summary.warnings.iter().any(warned), "{:?}", summary.warnings);
+    assert!(12 <= summary.best.unwrap().step);
+}
+
+#[test]
+fn an_evaluation_reads_a_run_under_other_settings_of_the_training() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    train(options(&run, Resume::Never)).unwrap();
+    let mut other = options(&run, Resume::Never);
+    other.training.warmup_steps = 3;
+    other.training.threads = config::Threads::Count(std::num::NonZeroUsize::new(2).unwrap());
+    let mut trainer = Trainer::read(other).unwrap();
+    let _vae = Vae::new(&trainer.root(), &vae(0.1), [1, SIDE, SIDE]).unwrap();
+    assert_eq!(trainer.load_latest().unwrap().step, 18);
 }
 
 #[test]
@@ -406,7 +553,11 @@ fn a_run_is_not_overwritten_and_not_resumed_under_another_configuration() {
     assert!(error.ends_with("has changed: `training.warmup_steps` was 2, is 3"), "{error}");
     let mut threads = options(&run, Resume::Always);
     threads.training.threads = config::Threads::Count(std::num::NonZeroUsize::new(2).unwrap());
-    assert_eq!(Trainer::new(threads).unwrap().threads().get(), 1, "the threads of the run are kept");
+    let mut trainer = Trainer::new(threads).unwrap();
+    assert_eq!(trainer.threads().get(), 1, "the threads of the run are kept");
+    let task = Vae::new(&trainer.root(), &vae(0.1), [1, SIDE, SIDE]).unwrap();
+    let summary = trainer.fit(&task, bars(), Some(Box::new(Bars { samples: 10 }))).unwrap();
+    assert!(summary.warnings[0].contains("`training.threads` is 2"), "{:?}", summary.warnings);
 }
 
 #[test]
@@ -478,6 +629,61 @@ fn what_a_killed_writer_left_is_removed_and_never_read() {
     assert!(
         checkpoints(&run).iter().all(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('.'))
     );
+}
+
+#[test]
+fn what_cannot_be_removed_is_a_warning_and_the_run_goes_on() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    // A file where a folder is to be removed: nobody, not even root, can remove it as one.
+    let trash = run.join(format!("checkpoints/.trash-step-0000000006-{}", std::process::id()));
+    fs::create_dir_all(run.join("checkpoints")).unwrap();
+    fs::write(&trash, "").unwrap();
+    let mut options = options(&run, Resume::Never);
+    options.training.checkpoint.keep = 1;
+    let summary = train(options).unwrap();
+    assert_eq!(summary.outcome, Outcome::Finished);
+    let stays = |warning: &&String| warning.contains(".trash-step-0000000006");
+    assert_eq!(summary.warnings.iter().filter(stays).count(), 2, "{:?}", summary.warnings);
+    assert!(run.join("checkpoints/step-0000000006").exists());
+}
+
+#[test]
+fn samples_left_out_of_a_validation_are_named() {
+    struct Values([Field; 1]);
+    impl Dataset for Values {
+        fn len(&self) -> usize {
+            10
+        }
+        fn fields(&self) -> &[Field] {
+            &self.0
+        }
+        fn write(&self, index: usize, slot: &mut Slot<'_>, _: &Context<'_>) -> Result<(), SampleError> {
+            if index == 3 {
+                return Err(SampleError::data("unreadable"));
+            }
+            slot.get::<f32>(0).fill(index as f32);
+            Ok(())
+        }
+    }
+    struct Mean(tch::Tensor);
+    impl Task for Mean {
+        fn loss(&self, batch: &TensorBatch, _: Step) -> Result<Losses, BoxError> {
+            Ok(Losses::new((batch.get("value")? * &self.0).mean(tch::Kind::Float)))
+        }
+    }
+    let _alone = alone();
+    let mut trainer = Trainer::new(TrainerOptions::new(1, 1).silent()).unwrap();
+    let task = Mean(trainer.root().var("one", &[1], tch::nn::Init::Const(1.0)));
+    let options =
+        BatchOptions { on_error: OnError::Skip { budget: 1 }, batch_size: 4, ..BatchOptions::default() };
+    let values = Values([Field::new::<f32>("value", &[])]);
+    let batches = Batches::new(values, Sequential::new(10), options).unwrap();
+    let evaluation = trainer.evaluate(&task, batches, "test").unwrap();
+    assert_eq!(evaluation.samples, 9);
+    let warning = &evaluation.warnings[0];
+    assert!(warning.starts_with("test set: sample 3 (3) was left out: "), "{warning}");
 }
 
 #[test]
