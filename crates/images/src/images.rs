@@ -281,6 +281,9 @@ impl ImageSource for Images {
             Pixels::U8(pixels) => convert::prefetch(&pixels[range]),
             Pixels::F32(pixels) => convert::prefetch(bytes_of(&pixels[range])),
         }
+        if let Some(labels) = &self.labels {
+            convert::prefetch(bytes_of(&labels[index..=index]));
+        }
     }
 
     fn fingerprint(&self) -> Fingerprint {
