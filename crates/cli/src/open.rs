@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 use batchwright_config::{Config, ConfigError, DataRoot, ImageBatches, Opened};
-use batchwright_core::Dataset;
+use batchwright_core::{Dataset, Fault, fault_of_io};
 
 use crate::arguments::{Configuration, Set};
 use crate::failure::{Failure, Result};
@@ -19,8 +19,22 @@ pub(crate) fn config(arguments: &Configuration) -> Result<Config> {
 pub(crate) fn data(arguments: &Configuration, config: &Config) -> Result<Opened> {
     let root = DataRoot::from_environment(arguments.data.clone());
     config.open(&root).map_err(|error| {
-        if error.is_configuration() { Failure::usage(error.into()) } else { Failure::data(error.into()) }
+        if error.is_configuration() {
+            Failure::usage(error.into())
+        } else if is_environment(&error) {
+            Failure::environment(error.into())
+        } else {
+            Failure::data(error.into())
+        }
     })
+}
+
+/// Returns whether the machine is at fault: permissions or a failing disk, not a missing or malformed file.
+fn is_environment(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|error| fault_of_io(error) == Fault::Environment)
 }
 
 /// Takes one set out of the data.

@@ -117,6 +117,7 @@ fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
     let (path, part) = (folder.join(name), folder.join(format!(".{name}.part")));
     std::fs::write(&part, text)
         .and_then(|()| std::fs::rename(&part, &path))
+        .inspect_err(|_| drop(std::fs::remove_file(&part)))
         .with_context(|| format!("cannot write {}", path.display()))
         .map_err(Failure::environment)
 }

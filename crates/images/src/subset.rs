@@ -34,13 +34,11 @@ impl<D: Dataset> Subset<D> {
     /// Refuses an index that the data set does not have.
     pub fn new(dataset: D, indices: Vec<usize>) -> Result<Self, Error> {
         let len = dataset.len();
-        match indices.iter().find(|&&index| len <= index) {
-            Some(index) => Err(Error::choice("indices", format!("indices below {len}"), index)),
-            None => {
-                let all = indices.len() == len && indices.iter().copied().eq(0..len);
-                Ok(Self { dataset, indices, all })
-            }
+        if let Some(index) = indices.iter().find(|&&index| len <= index) {
+            return Err(Error::choice("indices", format!("indices below {len}"), index));
         }
+        let all = indices.len() == len && indices.iter().copied().eq(0..len);
+        Ok(Self { dataset, indices, all })
     }
 
     /// Returns the data set that this is a part of.
