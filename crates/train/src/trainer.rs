@@ -80,7 +80,7 @@ impl Trainer {
     /// initial weights.
     ///
     /// # Errors
-    /// Refuses a folder that is in use, or is there against [`Resume`]; a run of another configuration; a device that is not there;
+    /// Refuses a folder that is in use, or is there against [`Resume`](crate::Resume); a run of another configuration; a device that is not there;
     /// and settings out of their range.
     pub fn new(options: TrainerOptions) -> Result<Self, Error> {
         let ready = Ready::new(&options)?;
