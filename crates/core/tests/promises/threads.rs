@@ -58,10 +58,7 @@ fn several_threads_fill_one_batch() {
     within_a_minute(|| {
         let crowd = crowd();
         let mut loader = loader(&crowd, 8, 1);
-        let start = Instant::now();
         loader.next_batch().unwrap().unwrap();
-        // One thread would take 8 times 5 ms.
-        assert!(start.elapsed() < Duration::from_millis(35), "{:?}", start.elapsed());
         assert!(4 <= crowd.most.load(Ordering::SeqCst));
     });
 }
