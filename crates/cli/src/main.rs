@@ -1,10 +1,4 @@
 //! `batchwright`: trains, evaluates, previews, benchmarks and verifies from one YAML file.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::exit,
-    reason = "a program that talks to the person at the terminal"
-)]
 
 mod arguments;
 mod batch;

@@ -197,8 +197,7 @@ impl Plan {
             orders: Mutex::new(Orders::default()),
             made: Condvar::new(),
         };
-        let full = (samples / batch_size as u64) as usize;
-        plan.len = full + usize::from(!plan.share(plan.last_length()).is_empty());
+        plan.len = plan.full_batches() + usize::from(!plan.share(plan.last_length()).is_empty());
         if plan.len == 0 {
             let (index, world) = (rank.index, rank.world);
             return Err(PlanError::Empty { samples, batch_size, rank: index, world });
@@ -254,19 +253,27 @@ impl Plan {
 
     /// Returns how many of the sampler's positions are not in an epoch, over all ranks, by the user's choice.
     pub fn dropped(&self) -> u64 {
-        let rest = self.sampler.len() % self.batch_size.get() as u64;
-        rest - (self.last_length() as u64).min(rest)
+        self.rest().saturating_sub(self.last_length()) as u64
     }
 
     /// Returns how many positions of an epoch repeat others to make the ranks' shares equal.
     pub fn padded(&self) -> u64 {
-        let rest = self.sampler.len() % self.batch_size.get() as u64;
-        (self.last_length() as u64).saturating_sub(rest)
+        self.last_length().saturating_sub(self.rest()) as u64
+    }
+
+    /// Returns the number of full batches of an epoch.
+    fn full_batches(&self) -> usize {
+        (self.sampler.len() / self.batch_size.get() as u64) as usize
+    }
+
+    /// Returns the number of positions that do not fill a batch.
+    fn rest(&self) -> usize {
+        (self.sampler.len() % self.batch_size.get() as u64) as usize
     }
 
     /// Returns the length of the short last batch over all ranks, padding included; 0 if there is none.
     fn last_length(&self) -> usize {
-        let rest = (self.sampler.len() % self.batch_size.get() as u64) as usize;
+        let rest = self.rest();
         match (self.last, self.uneven) {
             (LastBatch::Drop, _) => 0,
             (LastBatch::Short, Uneven::Exact) => rest,
@@ -277,8 +284,7 @@ impl Plan {
 
     /// Returns the number of batches of an epoch over all ranks: a rank without a share of the last one has one fewer.
     pub fn global_len(&self) -> usize {
-        let full = (self.sampler.len() / self.batch_size.get() as u64) as usize;
-        full + usize::from(0 < self.last_length())
+        self.full_batches() + usize::from(0 < self.last_length())
     }
 
     /// What becomes of uneven ends. Where samples are repeated or left out for it, it depends on the number of ranks.
@@ -305,11 +311,7 @@ impl Plan {
         let order = self.order(epoch);
         let start = index as u64 * self.batch_size.get() as u64;
         let samples = self.sampler.len();
-        let whole = if samples - start < self.batch_size.get() as u64 {
-            self.last_length()
-        } else {
-            self.batch_size.get()
-        };
+        let whole = if index < self.full_batches() { self.batch_size.get() } else { self.last_length() };
         self.share(whole)
             .map(|at| {
                 let position = start + at as u64;

@@ -72,21 +72,21 @@ pub enum ResumeError {
 }
 
 /// Returns a sequence's fingerprint; one written by hand may give none, but has a length.
-fn facts(sequence: &dyn Sequence) -> Fingerprint {
+pub(crate) fn facts(sequence: &dyn Sequence) -> Fingerprint {
     let facts = sequence.fingerprint();
     if sequence.slots().is_none() { facts.with("batches", sequence.global_len()) } else { facts }
 }
 
 impl LoaderState {
-    /// Describes where a sequence stands.
+    /// Describes where a sequence stands whose [`facts`] are `fingerprint`.
     pub(crate) fn new(
         sequence: &dyn Sequence,
+        mut fingerprint: Fingerprint,
         epoch: u64,
         next_batch: usize,
         left_out: Vec<LeftOut>,
     ) -> Self {
         let kept = sequence.state();
-        let mut fingerprint = facts(sequence);
         // The end of an epoch is that of all ranks, so that a run may go on with another number of them.
         let next_batch = if next_batch == sequence.len() { sequence.global_len() } else { next_batch };
         let hook = (!kept.is_empty()).then(|| {

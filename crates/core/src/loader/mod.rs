@@ -17,7 +17,7 @@ use crate::error::{LoadError, Place, panic_message};
 use crate::fingerprint::Fingerprint;
 use crate::sequence::Sequence;
 use crate::slots::id_of;
-use crate::state::{LoaderState, ResumeError};
+use crate::state::{LoaderState, ResumeError, facts};
 use crate::sync::thread;
 
 /// How a [`Loader`] reads ahead. Nothing here changes what the batches are.
@@ -129,7 +129,8 @@ impl Loader {
     fn start(source: Source, options: LoaderOptions, place: Place, left_out: Vec<LeftOut>) -> Self {
         let len = source.len();
         let hook = source.has_epoch_hook();
-        let fingerprint = source.fingerprint();
+        // Once: it may read through all of the data set, and a state is taken at every checkpoint.
+        let fingerprint = facts(source.as_ref());
         let rows = source.slots().map_or(0, |slots| slots.layout().rows());
         let pool = source.slots().map(|slots| {
             let bytes = slots.layout().bytes();
@@ -194,7 +195,7 @@ impl Loader {
         self.len == 0
     }
 
-    /// Returns what the batches depend on.
+    /// Returns what the batches depend on, as the state stores it.
     pub fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
     }
@@ -269,7 +270,7 @@ impl Loader {
         }
         let source = self.shared.source().expect("the sequence is away only while the hook runs");
         let Place { epoch, batch } = self.resume_at;
-        LoaderState::new(source.as_ref(), epoch, batch, self.left_out.clone())
+        LoaderState::new(source.as_ref(), self.fingerprint.clone(), epoch, batch, self.left_out.clone())
     }
 
     /// Returns what was done so far, and what was waited for.
