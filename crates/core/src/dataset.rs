@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::error::SampleError;
 use crate::field::Field;
 use crate::fingerprint::Fingerprint;
-use crate::random::{Name, Stream};
+use crate::random::{Name, Stream, StreamKey};
 use crate::slot::Slot;
 
 /// Samples in random access: how many there are, what fields one has, and how one is written into its slot of a batch.
@@ -146,8 +146,14 @@ impl<'a> Context<'a> {
     /// Opens the random stream that `name` draws from at this place. Each name has its own: adding a draw leaves all
     /// others as they were.
     pub fn stream(&self, name: &str) -> Stream {
-        let name = self.part.map_or_else(|| Name::new(name), |part| part.join(name));
-        Stream::with_attempt(self.seed, self.epoch, self.position, name, self.attempt)
+        self.key(name).open()
+    }
+
+    /// Returns the key of the stream that [`stream`](Self::stream) opens, to be written down.
+    pub fn key(&self, name: &str) -> StreamKey {
+        let name = self.part.map_or_else(|| Name::new(name), |part| part.join(name)).bits();
+        let Self { seed, epoch, position, attempt, part: _, stages: _ } = *self;
+        StreamKey { seed, epoch, position, name, attempt }
     }
 
     /// Returns the epoch, from 0.

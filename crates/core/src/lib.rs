@@ -30,7 +30,7 @@ pub use field::{DType, Field};
 pub use fingerprint::Fingerprint;
 pub use loader::{Epoch, Loader, LoaderOptions, Statistics};
 pub use plan::{LastBatch, Plan, PlanError, Rank, Uneven};
-pub use random::{Name, Stream};
+pub use random::{Name, Stream, StreamKey};
 pub use sampler::{
     Balanced, Coverage, Order, Permutation, Sampler, SamplerError, Sequential, Shuffled, Weighted, Windowed,
 };

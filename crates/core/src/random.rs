@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use chacha20::ChaCha8Rng;
 use rand::rand_core::{Rng, SeedableRng, TryRng};
+use serde::{Deserialize, Serialize};
 
 use crate::math;
 
@@ -53,6 +54,38 @@ impl Name {
 impl From<&str> for Name {
     fn from(text: &str) -> Self {
         Self::new(text)
+    }
+}
+
+/// The key of a [`Stream`], as a value that can be written down and opened again later.
+///
+/// ```
+/// use batchwright_core::{Context, Stream};
+/// let key = Context::new(42, 0, 7).key("noise");
+/// let written = serde_json::to_string(&key)?;
+/// let read: batchwright_core::StreamKey = serde_json::from_str(&written)?;
+/// assert_eq!(read.open().bits64(), Stream::new(42, 0, 7, "noise").bits64());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamKey {
+    /// The seed of the run.
+    pub seed: u64,
+    /// The epoch, from 0.
+    pub epoch: u64,
+    /// The position in the epoch.
+    pub position: u64,
+    /// The bits of the [`Name`] of what draws.
+    pub name: u64,
+    /// 0, or the try in which a sample was taken as a substitute.
+    pub attempt: u64,
+}
+
+impl StreamKey {
+    /// Opens the stream of this key, at its beginning.
+    pub fn open(self) -> Stream {
+        Stream::with_attempt(self.seed, self.epoch, self.position, Name(self.name), self.attempt)
     }
 }
 

@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+
+mod affine;
+mod error;
+mod region;
+mod voxels;
+
+pub use affine::{Affine, VoxelPoint, VoxelToWorld, WorldPoint, WorldToVoxel};
+pub use error::Error;
+pub use region::Region;
+pub use voxels::{Voxel, VoxelSlice, VoxelType};
