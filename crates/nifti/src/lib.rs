@@ -4,8 +4,10 @@ mod affine;
 mod error;
 mod region;
 mod voxels;
+mod write;
 
 pub use affine::{Affine, VoxelPoint, VoxelToWorld, WorldPoint, WorldToVoxel};
 pub use error::Error;
 pub use region::Region;
 pub use voxels::{Voxel, VoxelSlice, VoxelType};
+pub use write::{ByteOrder, NewVolume, NiftiVersion, Space, WriteOptions};
