@@ -10,4 +10,4 @@ pub use affine::{Affine, VoxelPoint, VoxelToWorld, WorldPoint, WorldToVoxel};
 pub use error::Error;
 pub use region::Region;
 pub use voxels::{Voxel, VoxelSlice, VoxelType};
-pub use write::{ByteOrder, NewVolume, NiftiVersion, Space, WriteOptions};
+pub use write::{NewVolume, Space, WriteOptions};
