@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use batchwright_core::{SampleError, fault_of_io};
 
+use crate::affine::Affine;
+
 /// Why volumes cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -41,6 +43,119 @@ pub enum Error {
         /// The volume's shape.
         shape: [usize; 3],
     },
+    /// A list of subjects says something that cannot be used.
+    #[error("{}{place}: expected {expected}, found {found}", path.display())]
+    Manifest {
+        /// The list.
+        path: PathBuf,
+        /// The place in it, with a comma and a space before.
+        place: String,
+        /// What should stand there.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+    /// A list of subjects names a file that is not there.
+    #[error("{}{place}: there is no file {}", manifest.display(), path.display())]
+    MissingFile {
+        /// The list.
+        manifest: PathBuf,
+        /// The place in it, with a comma and a space before.
+        place: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Two files of a subject do not have the same shape.
+    #[error(
+        "subject `{subject}`: {} has the shape {first_shape:?}, and {} has {second_shape:?} (x, y, z)",
+        first.display(), second.display()
+    )]
+    Shapes {
+        /// The subject.
+        subject: String,
+        /// The one file.
+        first: PathBuf,
+        /// Its shape.
+        first_shape: [usize; 3],
+        /// The other file.
+        second: PathBuf,
+        /// Its shape.
+        second_shape: [usize; 3],
+    },
+    /// Two files of a subject do not lie at the same place.
+    #[error(
+        "subject `{subject}`: {} and {} lie {apart:.3} mm apart at a corner, and at most {tolerance} mm are tolerated; \
+         their affines are {:?} and {:?}",
+        first.display(), second.display(), affines[0].0, affines[1].0
+    )]
+    Affines {
+        /// The subject.
+        subject: String,
+        /// The one file.
+        first: PathBuf,
+        /// The other file.
+        second: PathBuf,
+        /// Where the voxels of each lie.
+        affines: Box<[Affine; 2]>,
+        /// The greatest distance between corners of the volumes, in millimetres.
+        apart: f64,
+        /// The greatest distance that is tolerated.
+        tolerance: f64,
+    },
+    /// A volume has voxels that are no numbers, and `nan: error` was chosen.
+    #[error(
+        "{} has {nan} voxels that are NaN and {infinite} that are infinite, of {voxels}; \
+         choose `nan: zero` or `nan: minimum` to replace them",
+        path.display()
+    )]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// How many voxels are NaN.
+        nan: u64,
+        /// How many are infinite.
+        infinite: u64,
+        /// How many there are.
+        voxels: u64,
+    },
+    /// A voxel of a label map, after scaling, is no integer that a label can be.
+    #[error("{} has the value {value} at voxel {place:?} (x, y, z), and labels are {expected}", path.display())]
+    LabelValue {
+        /// The file.
+        path: PathBuf,
+        /// The value.
+        value: f64,
+        /// The voxel.
+        place: [usize; 3],
+        /// What labels may be.
+        expected: &'static str,
+    },
+    /// A statistic that a normalisation needs was not computed, or there is no voxel to compute it of.
+    #[error("`{key}` needs {needed}, and {problem}")]
+    NoStatistic {
+        /// The choice, by the key it has in a configuration.
+        key: String,
+        /// What is needed.
+        needed: String,
+        /// Why it is not there.
+        problem: String,
+    },
+    /// Subjects cannot be shared as a split says.
+    #[error("the split {split} {problem}")]
+    Split {
+        /// The split.
+        split: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Something happened with a volume of a subject.
+    #[error("subject `{subject}`")]
+    Subject {
+        /// The subject.
+        subject: String,
+        /// What happened.
+        source: Box<Error>,
+    },
 }
 
 impl Error {
@@ -56,6 +171,14 @@ impl Error {
         found: impl std::fmt::Display,
     ) -> Self {
         Self::Choice { key: key.into(), expected: expected.into(), found: found.to_string() }
+    }
+}
+
+impl Error {
+    /// Names the subject on which an error happened.
+    #[expect(dead_code, reason = "subjects are opened when reading is there")]
+    pub(crate) fn of_subject(self, subject: &str) -> Self {
+        Self::Subject { subject: subject.to_owned(), source: Box::new(self) }
     }
 }
 

@@ -3,6 +3,8 @@
 mod affine;
 mod error;
 mod region;
+mod split;
+mod subjects;
 mod voxels;
 #[allow(unreachable_pub, reason = "names that reading brings, until it is merged")]
 mod write;
@@ -10,5 +12,9 @@ mod write;
 pub use affine::{Affine, VoxelPoint, VoxelToWorld, WorldPoint, WorldToVoxel};
 pub use error::Error;
 pub use region::Region;
+pub use split::{Sides, Split, SplitBy};
+pub use subjects::{
+    CsvManifest, DatasetJson, FactsTable, GlobManifest, JsonPart, Manifest, Patterns, Subject, Subjects,
+};
 pub use voxels::{Voxel, VoxelSlice, VoxelType};
 pub use write::{NewVolume, Space, WriteOptions};
