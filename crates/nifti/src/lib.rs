@@ -2,6 +2,7 @@
 
 mod affine;
 mod error;
+mod intensity;
 mod region;
 mod split;
 mod subjects;
@@ -11,6 +12,12 @@ mod write;
 
 pub use affine::{Affine, VoxelPoint, VoxelToWorld, WorldPoint, WorldToVoxel};
 pub use error::Error;
+pub use intensity::{
+    Anisotropy, AnisotropyDrawn, BiasField, BiasFieldDrawn, Blur, BlurDrawn, Brightness, Contrast,
+    ContrastDrawn, Draws, FactorDrawn, Factors, Gamma, GammaDrawn, GammaOf, Intensity, IntensityDrawn,
+    LowResolution, LowResolutionDrawn, Noise, NoiseDrawn, Offset, PatchShape, Rician, RicianDrawn,
+    ScaleIntensity, Scratch, Sharpen, SharpenDrawn, Sharper, ShiftDrawn, ShiftIntensity, Width, apply_all,
+};
 pub use region::Region;
 pub use split::{Sides, Split, SplitBy};
 pub use subjects::{
