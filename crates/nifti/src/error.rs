@@ -156,6 +156,43 @@ pub enum Error {
         /// What happened.
         source: Box<Error>,
     },
+    /// A volume is said to have another number of voxels than there are.
+    #[error("{}: expected {expected} voxels by the shape, found {found}", path.display())]
+    VoxelCount {
+        /// The file.
+        path: PathBuf,
+        /// How many the shape has.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A weight of a volume of weights cannot be one.
+    #[error(
+        "{}: the weight at voxel {voxel:?} (x, y, z) is {value}; weights must be finite and at least 0, and so their sum",
+        path.display()
+    )]
+    Weight {
+        /// The file.
+        path: PathBuf,
+        /// Where, x, y, z.
+        voxel: [usize; 3],
+        /// What it is.
+        value: f64,
+    },
+    /// A label map has too many classes.
+    #[error("{}: more than {most} different labels; is this a label map?", path.display())]
+    Classes {
+        /// The file.
+        path: PathBuf,
+        /// How many there may be.
+        most: usize,
+    },
+    /// Bytes that should be a class index are none.
+    #[error("the index of classes cannot be read: {reason}")]
+    ClassIndexBytes {
+        /// What is wrong with them.
+        reason: &'static str,
+    },
 }
 
 impl Error {

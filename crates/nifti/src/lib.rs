@@ -3,6 +3,7 @@
 mod affine;
 mod error;
 mod intensity;
+mod places;
 mod region;
 mod split;
 mod subjects;
@@ -17,6 +18,10 @@ pub use intensity::{
     ContrastDrawn, Draws, FactorDrawn, Factors, Gamma, GammaDrawn, GammaOf, Intensity, IntensityDrawn,
     LowResolution, LowResolutionDrawn, Noise, NoiseDrawn, Offset, PatchShape, Rician, RicianDrawn,
     ScaleIntensity, Scratch, Sharpen, SharpenDrawn, Sharper, ShiftDrawn, ShiftIntensity, Width, apply_all,
+};
+pub use places::{
+    ClassIndex, Fallback, Fallbacks, ForegroundFraction, Fraction, Grid, LabelMap, Overlap, PatchOptions,
+    PatchPlan, PatchSampler, Percent, Place, PlaceSources, Places, WeightSums,
 };
 pub use region::Region;
 pub use split::{Sides, Split, SplitBy};
