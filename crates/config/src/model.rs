@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Model {
-    /// A variational autoencoder.
+    /// A variational autoencoder of images or volumes.
     Vae(Vae),
 }
 
-/// `model.vae:` a variational autoencoder of images. Either `hidden` or `channels` is given.
+/// `model.vae:` a variational autoencoder of images or volumes. Either `hidden` or `channels` is given.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{ "required": ["hidden"] }, { "required": ["channels"] }]))]
@@ -20,14 +20,15 @@ pub struct Vae {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32), inner(range(min = 1, max = 1_000_000)))]
     pub hidden: Option<Vec<usize>>,
-    /// Channels of the convolutional layers of the encoder, each halving the image; the decoder has them in reverse.
+    /// Channels of the convolutional layers of the encoder, each halving the sides of the image or volume (2D or 3D convolutions, as the
+    /// samples are); the decoder has them in reverse. With n layers each side needs at least 2^n pixels or voxels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16), inner(range(min = 1, max = 65_536)))]
     pub channels: Option<Vec<usize>>,
     /// Dimensions of the latent space.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub latent: usize,
-    /// The distribution of a pixel given the latent code.
+    /// The distribution of a pixel or voxel given the latent code.
     #[serde(default)]
     pub likelihood: Likelihood,
     /// The weight of the KL term, constant or over the steps.
@@ -46,7 +47,7 @@ pub struct Vae {
     pub dropout: f64,
 }
 
-/// `model.vae.likelihood:` the distribution of a pixel given the latent code.
+/// `model.vae.likelihood:` the distribution of a pixel or voxel given the latent code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Likelihood {

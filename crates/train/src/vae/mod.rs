@@ -1,4 +1,4 @@
-//! A variational autoencoder of images.
+//! A variational autoencoder of images and volumes.
 
 mod beta;
 mod likelihood;
@@ -45,28 +45,35 @@ pub enum VaeError {
         /// What it may be.
         expected: &'static str,
     },
-    /// The image is too small for so many layers.
+    /// A sample has neither two nor three axes beside its channels.
     #[error(
-        "images of {height} x {width} pixels are too small for {layers} convolutional layers, each of which halves them: both \
-         sides must have at least {least} pixels (any such size fits); give fewer `channels`"
+        "the field `image` has samples of the shape {shape:?}; a `vae` takes images [C, y, x] and volumes [C, z, y, x]"
+    )]
+    Axes {
+        /// The shape of a sample.
+        shape: Vec<usize>,
+    },
+    /// The image or volume is too small for so many layers.
+    #[error(
+        "{} are too small for {layers} convolutional layers, each of which halves them: {} sides must have at least {least} {} (any \
+         such size fits); give fewer `channels`",
+        sized(sides), if sides.len() == 2 { "both" } else { "all" }, if sides.len() == 2 { "pixels" } else { "voxels" }
     )]
     TooSmall {
-        /// Their height.
-        height: i64,
-        /// Their width.
-        width: i64,
+        /// Their sides, as the axes are in memory: height, width, or depth (z), height (y), width (x).
+        sides: Vec<i64>,
         /// How many layers.
         layers: usize,
         /// The smallest side that fits.
         least: i64,
     },
     /// A batch has images of another shape.
-    #[error("the field `image` has the shape {found:?}; expected [N, {}, {}, {}]", expected[0], expected[1], expected[2])]
+    #[error("the field `image` has the shape {found:?}; expected [N, {}]", listed(expected))]
     Shape {
         /// What it is.
         found: Vec<i64>,
         /// The shape of one image.
-        expected: [i64; 3],
+        expected: Vec<i64>,
     },
     /// Pixels are no probabilities.
     #[error(
@@ -88,7 +95,23 @@ pub enum VaeError {
     },
 }
 
-/// A variational autoencoder of 2D images: the field `image`, `[N, C, H, W]`, `f32`, or `u8` scaled by 1/255.
+/// Says how large images (height x width) or volumes (x, y, z) are.
+fn sized(sides: &[i64]) -> String {
+    if let [height, width] = sides {
+        format!("images of {height} x {width} pixels")
+    } else {
+        let sides: Vec<String> = sides.iter().rev().map(ToString::to_string).collect();
+        format!("volumes of {} voxels (x, y, z)", sides.join(" x "))
+    }
+}
+
+fn listed(shape: &[i64]) -> String {
+    shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// A variational autoencoder of images or volumes: the field `image`, `[N, C, y, x]` or `[N, C, z, y, x]`, `f32`, or `u8` scaled by 1/255.
+///
+/// The number of axes decides whether `channels` are layers of 2D or of 3D convolutions; the parameters have the same names.
 ///
 /// Figures are in nats per sample: `reconstruction` (minus the logarithm of the likelihood, with its whole normalising constant), `kl`, and
 /// `elbo = -(reconstruction + kl)`, of one draw of the latent code per image. The loss is `reconstruction + beta * kl`, with the KL of each latent dimension (its mean
@@ -103,16 +126,21 @@ pub struct Vae {
     beta: Beta,
     free_bits: f64,
     latent: i64,
-    image: [i64; 3],
+    image: Vec<i64>,
     checked: Cell<bool>,
 }
 
 impl Vae {
-    /// Builds it for images of the shape `[C, H, W]`, its parameters below `path`.
+    /// Builds it for images of the shape `[C, y, x]` or volumes `[C, z, y, x]`, its parameters below `path`.
     ///
     /// # Errors
-    /// Refuses settings out of their range, and images too small for the layers.
-    pub fn new(path: &nn::Path<'_>, settings: &config::Vae, image: [usize; 3]) -> Result<Self, VaeError> {
+    /// Refuses settings out of their range, other numbers of axes, and images too small for the layers.
+    pub fn new(
+        path: &nn::Path<'_>,
+        settings: &config::Vae,
+        image: impl AsRef<[usize]>,
+    ) -> Result<Self, VaeError> {
+        let image = image.as_ref();
         let config::Vae { hidden, channels, latent, likelihood, beta, free_bits, activation, dropout } =
             settings;
         let positive = |key, n: usize| match i64::try_from(n) {
@@ -145,17 +173,17 @@ impl Vae {
                 expected: "finite and above 0",
             });
         }
-        let mut shape = [0; 3];
-        for (to, from) in shape.iter_mut().zip(image) {
-            *to = positive("image", from)?;
+        if !matches!(image.len(), 3 | 4) {
+            return Err(VaeError::Axes { shape: image.to_vec() });
         }
+        let shape = many("image", image)?;
         let network = match (hidden, channels) {
             (Some(widths), None) => {
-                Network::full(path, shape, &many("hidden", widths)?, latent, *activation, *dropout)?
+                Network::full(path, &shape, &many("hidden", widths)?, latent, *activation, *dropout)?
             }
             (None, Some(channels)) => Network::convolutional(
                 path,
-                shape,
+                &shape,
                 &many("channels", channels)?,
                 latent,
                 *activation,
@@ -175,7 +203,7 @@ impl Vae {
         })
     }
 
-    /// Encodes images `[N, C, H, W]` into the means and the logarithms of the variances of their codes, `[N, latent]` each.
+    /// Encodes images `[N, C, y, x]` or volumes `[N, C, z, y, x]` into the means and the logarithms of the variances of their codes, `[N, latent]` each.
     ///
     /// # Errors
     /// Gives libtorch's error where it refuses.
@@ -183,12 +211,16 @@ impl Vae {
         self.network.encode(images, false)
     }
 
-    /// Decodes codes `[N, latent]` into mean images `[N, C, H, W]`.
+    /// Decodes codes `[N, latent]` into mean images `[N, C, y, x]` or volumes `[N, C, z, y, x]`.
     ///
     /// # Errors
     /// Gives libtorch's error where it refuses.
     pub fn decode(&self, codes: &Tensor) -> Result<Tensor, TchError> {
         self.likelihood.mean(&self.network.decode(codes, false)?)
+    }
+
+    fn of_volumes(&self) -> bool {
+        self.image.len() == 4
     }
 
     /// Returns the dimensions of the latent space.
@@ -199,8 +231,8 @@ impl Vae {
     fn images(&self, batch: &TensorBatch) -> Result<Tensor, BoxError> {
         let images = batch.get("image")?;
         let size = images.size();
-        if size.len() != 4 || size[1..] != self.image {
-            return Err(VaeError::Shape { found: size, expected: self.image }.into());
+        if size.len() != 1 + self.image.len() || size[1..] != self.image {
+            return Err(VaeError::Shape { found: size, expected: self.image.clone() }.into());
         }
         let images = match images.f_kind()? {
             Kind::Float => images.shallow_clone(),

@@ -30,11 +30,31 @@ impl Linear {
     }
 }
 
-/// A convolution of kernel 4, stride 2, padding 1, which halves the image: from `n` to `n / 2`, rounded down.
+/// A convolution of kernel 4, stride 2, padding 1, which halves each side: from `n` to `n / 2`, rounded down.
 #[derive(Debug)]
 struct Halving {
     weight: Tensor,
     bias: Tensor,
+}
+
+impl Halving {
+    fn new(path: &nn::Path<'_>, from: i64, to: i64, axes: usize) -> Result<Self, TchError> {
+        let init = uniform_fan_in(from * kernel(axes).product::<i64>());
+        Ok(Self {
+            weight: path.f_var(
+                "weight",
+                &[to, from].into_iter().chain(kernel(axes)).collect::<Vec<_>>(),
+                init,
+            )?,
+            bias: path.f_var("bias", &[to], init)?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let axes = x.dim() - 2;
+        let [ones, twos] = [1, 2].map(|n| vec![n; axes]);
+        x.f_convolution(&self.weight, Some(&self.bias), twos, &ones, &ones, false, vec![0; axes], 1)
+    }
 }
 
 /// The transpose of [`Halving`], which gives back the size that it had, odd or even.
@@ -43,15 +63,42 @@ struct Doubling {
     weight: Tensor,
     bias: Tensor,
     /// 1 along an axis whose larger size is odd.
-    more: [i64; 2],
+    more: Vec<i64>,
+}
+
+impl Doubling {
+    /// Gives images of the shape `larger`, `[C, y, x]` or `[C, z, y, x]`.
+    fn new(path: &nn::Path<'_>, from: i64, larger: &[i64]) -> Result<Self, TchError> {
+        let (to, axes) = (larger[0], larger.len() - 1);
+        // PyTorch counts the fan of a transposed convolution over its second axis, the channels that come out.
+        let init = uniform_fan_in(to * kernel(axes).product::<i64>());
+        Ok(Self {
+            weight: path.f_var(
+                "weight",
+                &[from, to].into_iter().chain(kernel(axes)).collect::<Vec<_>>(),
+                init,
+            )?,
+            bias: path.f_var("bias", &[to], init)?,
+            more: larger[1..].iter().map(|size| size % 2).collect(),
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let [ones, twos] = [1, 2].map(|n| vec![n; self.more.len()]);
+        x.f_convolution(&self.weight, Some(&self.bias), twos, &ones, &ones, true, &self.more, 1)
+    }
 }
 
 const KERNEL: i64 = 4;
 
+fn kernel(axes: usize) -> impl Iterator<Item = i64> {
+    std::iter::repeat_n(KERNEL, axes)
+}
+
 #[derive(Debug)]
 enum Body {
     Full { encoder: Vec<Linear>, decoder: Vec<Linear> },
-    Convolutional { encoder: Vec<Halving>, decoder: Vec<Doubling>, inner: [i64; 3] },
+    Convolutional { encoder: Vec<Halving>, decoder: Vec<Doubling>, inner: Vec<i64> },
 }
 
 /// An encoder to `2 * latent` numbers and a decoder to as many numbers as an image has.
@@ -62,14 +109,14 @@ pub(super) struct Network {
     neck: Linear,
     activation: Activation,
     dropout: f64,
-    image: [i64; 3],
+    image: Vec<i64>,
 }
 
 impl Network {
     /// Fully connected layers of the given widths.
     pub(super) fn full(
         path: &nn::Path<'_>,
-        image: [i64; 3],
+        image: &[i64],
         widths: &[i64],
         latent: i64,
         activation: Activation,
@@ -91,63 +138,59 @@ impl Network {
         let up = layers
             .map(|(i, pair)| Linear::new(&(&decoder / i), pair[0], pair[1]))
             .collect::<Result<_, _>>()?;
-        Ok(Self { body: Body::Full { encoder: down, decoder: up }, head, neck, activation, dropout, image })
+        Ok(Self {
+            body: Body::Full { encoder: down, decoder: up },
+            head,
+            neck,
+            activation,
+            dropout,
+            image: image.to_vec(),
+        })
     }
 
-    /// Convolutional layers of the given channels, each of which halves the image.
+    /// Convolutional layers of the given channels, each of which halves the sides of images of the shape `[C, y, x]` or
+    /// `[C, z, y, x]`.
     pub(super) fn convolutional(
         path: &nn::Path<'_>,
-        image: [i64; 3],
+        image: &[i64],
         channels: &[i64],
         latent: i64,
         activation: Activation,
         dropout: f64,
     ) -> Result<Self, VaeError> {
         let least = 1_i64.checked_shl(channels.len() as u32).filter(|least| 0 < *least).unwrap_or(i64::MAX);
-        let [_, height, width] = image;
-        if height < least || width < least {
-            return Err(VaeError::TooSmall { height, width, layers: channels.len(), least });
+        if image[1..].iter().any(|size| *size < least) {
+            return Err(VaeError::TooSmall { sides: image[1..].to_vec(), layers: channels.len(), least });
         }
+        let axes = image.len() - 1;
         let (encoder, decoder) = (path / "encoder", path / "decoder");
-        let mut sizes = vec![image];
+        let mut shapes = vec![image.to_vec()];
         let mut down = Vec::new();
+        let mut inner = image.to_vec();
         for (i, &out) in channels.iter().enumerate() {
-            let [from, height, width] = *sizes.last().expect("the list begins with the image");
-            let path = &encoder / i;
-            let init = uniform_fan_in(from * KERNEL * KERNEL);
-            down.push(Halving {
-                weight: path.f_var("weight", &[out, from, KERNEL, KERNEL], init)?,
-                bias: path.f_var("bias", &[out], init)?,
-            });
-            sizes.push([out, height / 2, width / 2]);
+            down.push(Halving::new(&(&encoder / i), inner[0], out, axes)?);
+            inner[0] = out;
+            inner[1..].iter_mut().for_each(|size| *size /= 2);
+            shapes.push(inner.clone());
         }
-        let inner = *sizes.last().expect("the list begins with the image");
         let flat: i64 = inner.iter().product();
         let head = Linear::new(&(&encoder / "head"), flat, 2 * latent)?;
         let neck = Linear::new(&(&decoder / "neck"), latent, flat)?;
-        let mut up = Vec::new();
-        for (i, pair) in sizes.windows(2).rev().enumerate() {
-            let ([to, height, width], [from, _, _]) = (pair[0], pair[1]);
-            let path = &decoder / i;
-            // PyTorch counts the fan of a transposed convolution over its second axis, the channels that come out.
-            let init = uniform_fan_in(to * KERNEL * KERNEL);
-            up.push(Doubling {
-                weight: path.f_var("weight", &[from, to, KERNEL, KERNEL], init)?,
-                bias: path.f_var("bias", &[to], init)?,
-                more: [height % 2, width % 2],
-            });
-        }
+        let pairs = shapes.windows(2).rev().enumerate();
+        let up = pairs
+            .map(|(i, pair)| Doubling::new(&(&decoder / i), pair[1][0], &pair[0]))
+            .collect::<Result<_, _>>()?;
         Ok(Self {
             body: Body::Convolutional { encoder: down, decoder: up, inner },
             head,
             neck,
             activation,
             dropout,
-            image,
+            image: image.to_vec(),
         })
     }
 
-    /// Encodes images `[N, C, H, W]` into means and logarithms of variances, `[N, latent]` each.
+    /// Encodes images `[N, C, ...]` into means and logarithms of variances, `[N, latent]` each.
     pub(super) fn encode(&self, images: &Tensor, training: bool) -> Result<(Tensor, Tensor), TchError> {
         let mut x = images.shallow_clone();
         match &self.body {
@@ -159,8 +202,7 @@ impl Network {
             }
             Body::Convolutional { encoder, .. } => {
                 for layer in encoder {
-                    let y = x.f_conv2d(&layer.weight, Some(&layer.bias), [2, 2], [1, 1], [1, 1], 1)?;
-                    x = self.between(&y, training)?;
+                    x = self.between(&layer.forward(&x)?, training)?;
                 }
                 x = x.f_flatten(1, -1)?;
             }
@@ -171,9 +213,9 @@ impl Network {
         Ok((mean, log_variance))
     }
 
-    /// Decodes codes `[N, latent]` into images `[N, C, H, W]`: logits of a Bernoulli, means of a Gaussian distribution.
+    /// Decodes codes `[N, latent]` into images `[N, C, ...]`: logits of a Bernoulli, means of a Gaussian distribution.
     pub(super) fn decode(&self, codes: &Tensor, training: bool) -> Result<Tensor, TchError> {
-        let [channels, height, width] = self.image;
+        let of = |shape: &[i64]| [&[-1], shape].concat();
         let layers = match &self.body {
             Body::Full { decoder, .. } => decoder.len(),
             Body::Convolutional { decoder, .. } => decoder.len(),
@@ -191,13 +233,12 @@ impl Network {
                         x = self.between(&x, training)?;
                     }
                 }
-                x.f_view([-1, channels, height, width])
+                x.f_view(of(&self.image).as_slice())
             }
-            Body::Convolutional { decoder, inner: [inner_channels, inner_height, inner_width], .. } => {
-                x = x.f_view([-1, *inner_channels, *inner_height, *inner_width])?;
+            Body::Convolutional { decoder, inner, .. } => {
+                x = x.f_view(of(inner).as_slice())?;
                 for (i, layer) in decoder.iter().enumerate() {
-                    let (weight, bias) = (&layer.weight, Some(&layer.bias));
-                    x = x.f_conv_transpose2d(weight, bias, [2, 2], [1, 1], layer.more, 1, [1, 1])?;
+                    x = layer.forward(&x)?;
                     if i + 1 < layers {
                         x = self.between(&x, training)?;
                     }

@@ -9,14 +9,24 @@ use crate::pictures::{Picture, Pictures};
 use crate::task::Step;
 use crate::tensors::TensorBatch;
 
-/// Images that are reconstructed, in columns.
-const COLUMNS: i64 = 10;
-/// Codes drawn from the prior.
-const SAMPLES: i64 = 100;
-/// Latent dimensions that are walked along, at most.
-const DIMENSIONS: i64 = 10;
-/// Places along each.
-const PLACES: i64 = 11;
+/// How much is shown.
+struct Layout {
+    /// Images of a row, but for a traversal.
+    columns: i64,
+    /// Rows of images that are reconstructed.
+    rows: i64,
+    /// Codes drawn from the prior.
+    samples: i64,
+    /// Latent dimensions that are walked along, at most.
+    dimensions: i64,
+    /// Places along each.
+    places: i64,
+}
+
+const IMAGES: Layout = Layout { columns: 10, rows: 4, samples: 100, dimensions: 10, places: 11 };
+/// Each is three planes wide, and takes long to decode.
+const VOLUMES: Layout = Layout { columns: 4, rows: 2, samples: 16, dimensions: 5, places: 7 };
+
 /// How far from 0 the walk goes, in standard deviations of the prior.
 const REACH: f64 = 3.0;
 
@@ -27,25 +37,33 @@ pub(super) fn show(
     step: Step,
     to: &mut dyn Pictures,
 ) -> Result<(), BoxError> {
+    let layout = if vae.of_volumes() { VOLUMES } else { IMAGES };
     let images = vae.images(batch)?;
     let n = images.size()[0];
     if n == 0 {
         return Ok(());
     }
-    let shown = n.min(4 * COLUMNS);
+    let shown = n.min(layout.rows * layout.columns);
     let images = images.f_narrow(0, 0, shown)?;
     let (means, log_variances) = vae.encode(&images)?;
-    let reconstructions = vae.decode(&means)?;
+    // No more at once than a batch: volumes are large.
+    let part = if vae.of_volumes() { shown } else { i64::MAX };
+    let decode = |codes: &Tensor| -> Result<Tensor, BoxError> {
+        let parts = codes.f_split(part.min(codes.size()[0]), 0)?;
+        let parts = parts.iter().map(|codes| vae.decode(codes)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Tensor::f_cat(&parts, 0)?)
+    };
+    let reconstructions = decode(&means)?;
     // Rows in turn: originals, and below them their reconstructions.
     let mut rows = Vec::new();
     let mut start = 0;
     while start < shown {
-        let length = COLUMNS.min(shown - start);
+        let length = layout.columns.min(shown - start);
         rows.push(images.f_narrow(0, start, length)?);
         rows.push(reconstructions.f_narrow(0, start, length)?);
         start += length;
     }
-    let columns = COLUMNS.min(shown);
+    let columns = layout.columns.min(shown);
     let limits = limits(&images)?;
     let samples = &batch.samples[..batch.samples.len().min(shown as usize)];
     let mut give = |name, tensor: &Tensor, columns: i64, samples| -> Result<(), BoxError> {
@@ -67,24 +85,24 @@ pub(super) fn show(
         give("reconstructions", &Tensor::f_cat(&rows[..whole], 0)?, columns, samples)?;
     }
     let options = (Kind::Float, means.device());
-    let drawn = vae.decode(&Tensor::f_randn([SAMPLES, vae.latent()], options)?)?;
-    give("samples", &drawn, COLUMNS, &[])?;
+    let drawn = decode(&Tensor::f_randn([layout.samples, vae.latent()], options)?)?;
+    give("samples", &drawn, layout.columns, &[])?;
 
     // The dimensions that say most about these images, by their divergence from the prior.
     let divergence = super::divergence(&means, &log_variances)?.f_mean_dim(0_i64, false, None::<Kind>)?;
-    let count = DIMENSIONS.min(vae.latent());
+    let count = layout.dimensions.min(vae.latent());
     let (_, order) = divergence.f_topk(count, 0, true, true)?;
     let order = Vec::<i64>::try_from(order.f_to_device(tch::Device::Cpu)?)?;
     let mut codes = Vec::new();
     for dimension in order {
-        for place in 0..PLACES {
+        for place in 0..layout.places {
             let code = means.f_get(0)?.f_detach_copy()?;
-            let at = REACH * (2.0 * place as f64 / (PLACES - 1) as f64 - 1.0);
+            let at = REACH * (2.0 * place as f64 / (layout.places - 1) as f64 - 1.0);
             let _ = code.f_narrow(0, dimension, 1)?.f_fill_(at)?;
             codes.push(code);
         }
     }
-    give("traversal", &vae.decode(&Tensor::f_stack(&codes, 0)?)?, PLACES, &[])
+    give("traversal", &decode(&Tensor::f_stack(&codes, 0)?)?, layout.places, &[])
 }
 
 /// Returns what black and white are: 0 and 1, or for images outside of that (normalized ones) the least and the greatest pixel.

@@ -61,6 +61,23 @@ class Convolutional(nn.Module):
         )
 
 
+class Volumes(nn.Module):
+    """7 x 4 x 5 voxels (z, y, x) become 3 x 2 x 2, then 1 x 1 x 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = fill(
+            nn.Sequential(nn.Conv3d(2, 3, 4, 2, 1), nn.ReLU(), nn.Conv3d(3, 4, 4, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(4, 8))
+        )
+        self.decoder = fill(
+            nn.Sequential(
+                nn.Linear(4, 4), nn.ReLU(), nn.Unflatten(1, (4, 1, 1, 1)),
+                nn.ConvTranspose3d(4, 3, 4, 2, 1, output_padding=(1, 0, 0)), nn.ReLU(),
+                nn.ConvTranspose3d(3, 2, 4, 2, 1, output_padding=(1, 0, 1)),
+            )
+        )
+
+
 networks = {}
 for name, network in {"hidden": Flat(), "channels": Convolutional()}.items():
     with torch.no_grad():
@@ -69,10 +86,28 @@ for name, network in {"hidden": Flat(), "channels": Convolutional()}.items():
             "decoded": network.decoder(mean).flatten().tolist(),
         }
 
+VOLUME = (2, 7, 4, 5)
+volumes = torch.rand(N, *VOLUME)
+network = Volumes()
+with torch.no_grad():
+    encoded, volumes_decoded = network.encoder(volumes), network.decoder(mean)
+    # The bound of a code given, not drawn, so that it is one number in any language.
+    posterior = [half.double() for half in encoded.chunk(2, 1)]
+    divergences = kl_divergence(Normal(posterior[0], (0.5 * posterior[1]).exp()), Normal(torch.zeros(()).double(), torch.ones(()).double()))
+    x, y = volumes.double(), network.decoder(encoded.chunk(2, 1)[0]).double()
+    elbo = {
+        "bernoulli": (-divergences.sum(1) + Bernoulli(logits=y, validate_args=False).log_prob(x).flatten(1).sum(1)).tolist(),
+        "gaussian_0.3": (-divergences.sum(1) + Normal(y, 0.3).log_prob(x).flatten(1).sum(1)).tolist(),
+    }
+
 out = {
     "n": N, "shape": SHAPE, "latent": LATENT,
     "mean": mean.flatten().tolist(), "log_variance": log_variance.flatten().tolist(),
     "images": images.flatten().tolist(), "decoded": decoded.flatten().tolist(),
     "divergence": divergence.flatten().tolist(), "likelihoods": likelihoods, "networks": networks,
+    "volumes": {
+        "shape": VOLUME, "voxels": volumes.flatten().tolist(),
+        "encoded": encoded.flatten().tolist(), "decoded": volumes_decoded.flatten().tolist(), "elbo": elbo,
+    },
 }
 pathlib.Path(__file__).with_suffix(".json").write_text(json.dumps(out) + "\n")
