@@ -33,6 +33,7 @@ pub use plan::{LastBatch, Plan, PlanError, Rank, Uneven};
 pub use random::{Name, Stream, StreamKey};
 pub use sampler::{
     Balanced, Coverage, Order, Permutation, Sampler, SamplerError, Sequential, Shuffled, Weighted, Windowed,
+    WindowedBlocks,
 };
 pub use sequence::Sequence;
 pub use slot::{Layout, Slot};

@@ -187,6 +187,34 @@ pub enum Error {
         /// How many there may be.
         most: usize,
     },
+    /// A patch came out of turn.
+    #[error("patch {found} of {patches} was given where patch {expected} comes next")]
+    PatchOrder {
+        /// The one that comes next.
+        expected: usize,
+        /// The one that was given.
+        found: usize,
+        /// How many there are.
+        patches: usize,
+    },
+    /// A patch has another number of values than the grid's.
+    #[error("patch {patch} has {found} values, and {expected} were expected")]
+    PatchLength {
+        /// Which one.
+        patch: usize,
+        /// How many values it should have.
+        expected: usize,
+        /// How many it has.
+        found: usize,
+    },
+    /// Patches are missing where a volume was to be finished.
+    #[error("a volume of {patches} patches cannot be finished after {found} of them")]
+    PatchesMissing {
+        /// How many came.
+        found: usize,
+        /// How many there are.
+        patches: usize,
+    },
     /// Bytes that should be a class index are none.
     #[error("the index of classes cannot be read: {reason}")]
     ClassIndexBytes {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod affine;
+mod aggregate;
 mod error;
 mod intensity;
 mod places;
@@ -12,6 +13,7 @@ mod voxels;
 mod write;
 
 pub use affine::{Affine, VoxelPoint, VoxelToWorld, WorldPoint, WorldToVoxel};
+pub use aggregate::{Aggregator, Blend, Planes, Whole};
 pub use error::Error;
 pub use intensity::{
     Anisotropy, AnisotropyDrawn, BiasField, BiasFieldDrawn, Blur, BlurDrawn, Brightness, Contrast,

@@ -7,6 +7,7 @@ mod sequential;
 mod shuffled;
 mod weighted;
 mod windowed;
+mod windowed_blocks;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub use sequential::Sequential;
 pub use shuffled::Shuffled;
 pub use weighted::Weighted;
 pub use windowed::Windowed;
+pub use windowed_blocks::WindowedBlocks;
 
 use crate::fingerprint::Fingerprint;
 use crate::random::Stream;
@@ -96,6 +98,9 @@ pub enum SamplerError {
         /// How many there can be.
         available: u64,
     },
+    /// More samples than can be counted.
+    #[error("there are more samples than can be counted in 64 bits")]
+    TooMany,
     /// A size that must be at least 1 is 0.
     #[error("{what} must be at least 1")]
     Zero {

@@ -7,8 +7,8 @@ use super::{Coverage, Order, Permutation, Sampler, SamplerError};
 use crate::fingerprint::Fingerprint;
 use crate::random::{Name, Stream};
 
-const BLOCKS: Name = Name::new("order/windowed/blocks");
-const WINDOW: Name = Name::new("order/windowed/window");
+pub(super) const BLOCKS: Name = Name::new("order/windowed/blocks");
+pub(super) const WINDOW: Name = Name::new("order/windowed/window");
 
 /// Every sample once, in an order that opens few blocks at a time: blocks of neighbouring samples (the patches of one
 /// volume, the rows of one file) are shuffled, then the samples inside each window of so many blocks.

@@ -8,7 +8,7 @@ use crate::error::Error;
 ///
 /// So every subject comes with exactly its patches wherever every sample comes exactly once, and the patches of one
 /// volume are neighbours: a windowed order whose blocks are the patches of a subject opens few volumes at a time
-/// (`core::Windowed::new(plan.len(), k, window)` where all have k, [`PatchPlan::blocks`] tells the lengths otherwise).
+/// (core's `Windowed::new(plan.len(), k, window)` where all have k, else `WindowedBlocks::new(plan.blocks(), window)`).
 ///
 /// ```
 /// use batchwright_nifti::PatchPlan;
