@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use batchwright_core::{SampleError, fault_of_io};
 
 use crate::affine::Affine;
+use crate::finding::{Finding, Problem};
 
 /// Why volumes cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,14 @@ pub enum Error {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// A file is not as it must be.
+    #[error("{}: {finding}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        finding: Finding,
     },
     /// A choice makes no sense, or does not fit the data.
     #[error("`{key}` must be {expected}, found {found}")]
@@ -224,6 +233,28 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns the kind of thing that is wrong with a file, or nothing where it is not about one.
+    pub fn problem(&self) -> Option<Problem> {
+        match self {
+            Self::Io { .. } => Some(Problem::Io),
+            Self::File { finding, .. } => Some(finding.problem),
+            _ => None,
+        }
+    }
+
+    /// Makes an error of a finding.
+    pub(crate) fn file(path: &Path, finding: Finding) -> Self {
+        Self::File { path: path.to_owned(), finding }
+    }
+
+    /// Makes an error of what a reader said: of the finding inside, or of the operation.
+    pub(crate) fn reading(doing: &'static str, path: &Path, error: io::Error) -> Self {
+        match Finding::inside(error) {
+            Ok(finding) => Self::file(path, finding),
+            Err(error) => Self::io(doing, path, error),
+        }
+    }
+
     /// Makes an error of an input or output operation.
     pub(crate) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { doing, path: path.to_owned(), source }

@@ -2,25 +2,50 @@
 
 mod affine;
 mod aggregate;
+mod container;
+mod convert;
+mod crop;
+mod datatype;
+mod decode;
+mod encode;
 mod error;
+mod extension;
+mod finding;
+mod geometry;
+mod gzip;
+mod header;
 mod intensity;
+mod mapped;
+mod options;
+mod orientation;
+mod parse;
 mod places;
+mod read;
 mod region;
 mod split;
 mod subjects;
+mod volume;
 mod voxels;
 #[allow(unreachable_pub, reason = "names that reading brings, until it is merged")]
 mod write;
 
 pub use affine::{Affine, VoxelPoint, VoxelToWorld, WorldPoint, WorldToVoxel};
 pub use aggregate::{Aggregator, Blend, Planes, Whole};
+pub use convert::Scaling;
+pub use datatype::Datatype;
 pub use error::Error;
+pub use extension::Extension;
+pub use finding::{Finding, Problem};
+pub use geometry::{Geometry, GeometrySource};
+pub use header::{ByteOrder, Header, Storage, Version};
 pub use intensity::{
     Anisotropy, AnisotropyDrawn, BiasField, BiasFieldDrawn, Blur, BlurDrawn, Brightness, Contrast,
     ContrastDrawn, Draws, FactorDrawn, Factors, Gamma, GammaDrawn, GammaOf, Intensity, IntensityDrawn,
     LowResolution, LowResolutionDrawn, Noise, NoiseDrawn, Offset, PatchShape, Rician, RicianDrawn,
     ScaleIntensity, Scratch, Sharpen, SharpenDrawn, Sharper, ShiftDrawn, ShiftIntensity, Width, apply_all,
 };
+pub use options::{Color, Complex, Frames, Io, ReadOptions};
+pub use orientation::{Direction, Orientation};
 pub use places::{
     ClassIndex, Fallback, Fallbacks, ForegroundFraction, Fraction, Grid, LabelMap, Overlap, PatchOptions,
     PatchPlan, PatchSampler, Percent, Place, PlaceSources, Places, WeightSums,
@@ -30,5 +55,6 @@ pub use split::{Sides, Split, SplitBy};
 pub use subjects::{
     CsvManifest, DatasetJson, FactsTable, GlobManifest, JsonPart, Manifest, Patterns, Subject, Subjects,
 };
+pub use volume::Volume;
 pub use voxels::{Voxel, VoxelSlice, VoxelType};
 pub use write::{NewVolume, Space, WriteOptions};

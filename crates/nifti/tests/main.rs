@@ -1,0 +1,4 @@
+//! Tests of the crate as a whole, in one program.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+mod reading;
