@@ -121,12 +121,12 @@ macro_rules! with_type {
 
 impl Recipe {
     /// Returns whether numbers must be turned around.
-    pub(crate) fn swaps(&self) -> bool {
+    pub(crate) fn swaps(self) -> bool {
         self.order != ByteOrder::NATIVE
     }
 
     /// Returns the type of the numbers that come out.
-    pub(crate) fn voxel_type(&self) -> VoxelType {
+    pub(crate) fn voxel_type(self) -> VoxelType {
         match self.datatype {
             Datatype::Real(voxel) => voxel,
             Datatype::Complex64 => VoxelType::F32,
@@ -136,7 +136,7 @@ impl Recipe {
     }
 
     /// Turns stored voxels into the bytes of one number each.
-    pub(crate) fn bytes(&self, stored: &[u8], part: Part, out: &mut [u8]) {
+    pub(crate) fn bytes(self, stored: &[u8], part: Part, out: &mut [u8]) {
         match self.datatype {
             Datatype::Real(voxel) => {
                 out.copy_from_slice(stored);
@@ -165,7 +165,7 @@ impl Recipe {
     }
 
     /// Turns stored voxels into what they mean.
-    pub(crate) fn f32(&self, stored: &[u8], part: Part, scaling: Scaling, out: &mut [f32]) {
+    pub(crate) fn f32(self, stored: &[u8], part: Part, scaling: Scaling, out: &mut [f32]) {
         match self.datatype {
             Datatype::Real(voxel) => with_type!(voxel, T => {
                 const SIZE: usize = size_of::<T>();
@@ -200,7 +200,7 @@ impl Recipe {
         }
     }
 
-    fn complex64(&self, bytes: [u8; 8], part: Part) -> f64 {
+    fn complex64(self, bytes: [u8; 8], part: Part) -> f64 {
         let [a, b, c, d, e, f, g, h] = bytes;
         let [real, imaginary] = [[a, b, c, d], [e, f, g, h]].map(|bytes| {
             f64::from(match self.order {
@@ -215,7 +215,7 @@ impl Recipe {
         }
     }
 
-    fn complex128(&self, bytes: [u8; 16], part: Part) -> f64 {
+    fn complex128(self, bytes: [u8; 16], part: Part) -> f64 {
         let [real, imaginary] = [0, 8].map(|at| {
             let bytes: [u8; 8] = std::array::from_fn(|index| bytes[at + index]);
             match self.order {
@@ -246,14 +246,12 @@ fn magnitude(a: f64, b: f64) -> f64 {
 }
 
 fn color_byte(color: &[u8], part: Part) -> u8 {
-    match part {
-        Part::Byte(index) => color[index],
-        _ => {
-            // ITU-R BT.601; at most 255 as the weights add up to 1000.
-            let [red, green, blue] = [0, 1, 2].map(|index| u32::from(color[index]));
-            ((299 * red + 587 * green + 114 * blue + 500) / 1000) as u8
-        }
+    if let Part::Byte(index) = part {
+        return color[index];
     }
+    // ITU-R BT.601; at most 255 as the weights add up to 1000.
+    let [red, green, blue] = [0, 1, 2].map(|index| u32::from(color[index]));
+    ((299 * red + 587 * green + 114 * blue + 500) / 1000) as u8
 }
 
 fn fill<const N: usize>(out: &mut [f32], stored: &[[u8; N]], value: impl Fn([u8; N]) -> f32) {

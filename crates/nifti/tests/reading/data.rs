@@ -51,23 +51,23 @@ fn last_fastest<T: Copy>(shape: &[usize], values: &[T]) -> Vec<T> {
     out
 }
 
-fn hash(bytes: impl IntoIterator<Item = Vec<u8>>) -> String {
+fn hash<B: AsRef<[u8]>>(pieces: impl IntoIterator<Item = B>) -> String {
     let mut hash = Sha256::new();
     let mut buffer = Vec::new();
-    for bytes in bytes {
-        buffer.extend(bytes);
+    for piece in pieces {
+        buffer.extend_from_slice(piece.as_ref());
         if 1 << 16 < buffer.len() {
             hash.update(&buffer);
             buffer.clear();
         }
     }
     hash.update(&buffer);
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", hash.finalize())
 }
 
 fn hash_f32(shape: &[usize], values: &[f32]) -> String {
     let canonical = |x: f32| if x.is_nan() { 0x7fc0_0000_u32.to_le_bytes() } else { x.to_le_bytes() };
-    hash(last_fastest(shape, values).into_iter().map(|x| canonical(x).to_vec()))
+    hash(last_fastest(shape, values).into_iter().map(canonical))
 }
 
 fn hash_stored(volume: &Volume, shape: &[usize], bytes: &[u8]) -> String {
@@ -81,7 +81,7 @@ fn hash_stored(volume: &Volume, shape: &[usize], bytes: &[u8]) -> String {
         "uint64" | "int64" => bytes.as_chunks().0.iter().map(|&x| i64::from_ne_bytes(x)).collect(),
         other => panic!("{other} is no integer"),
     };
-    hash(last_fastest(shape, &wide).into_iter().map(|x| x.to_le_bytes().to_vec()))
+    hash(last_fastest(shape, &wide).into_iter().map(i64::to_le_bytes))
 }
 
 fn check(folder: &Path, entry: &Value) {
