@@ -230,6 +230,35 @@ pub enum Error {
         /// What is wrong with them.
         reason: &'static str,
     },
+    /// A box of voxels does not have as many voxels as its size says.
+    #[error("a box of size {size:?} (x, y, z) was given {found} voxels")]
+    BoxVoxels {
+        /// The box's size.
+        size: [usize; 3],
+        /// How many voxels there are.
+        found: usize,
+    },
+    /// A spatial map leads nowhere: it is not finite, or too far.
+    #[error(
+        "the map {affine:?} of a patch of size {size:?} (x, y, z) is not finite, or reaches beyond 2^29 voxels"
+    )]
+    MapTooFar {
+        /// The affine part of the map.
+        affine: [[f64; 4]; 3],
+        /// The patch's size.
+        size: [usize; 3],
+    },
+    /// A patch needs voxels that its source does not hold.
+    #[error(
+        "the patch needs the voxels from {:?} of size {:?}, the source has those from {:?} of size {:?} (x, y, z)",
+        needed.0, needed.1, found.0, found.1
+    )]
+    SourceMissing {
+        /// The first voxel and size of the box that is needed.
+        needed: ([usize; 3], [usize; 3]),
+        /// The first voxel and size of the box that is there.
+        found: ([usize; 3], [usize; 3]),
+    },
 }
 
 impl Error {

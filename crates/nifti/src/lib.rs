@@ -11,6 +11,7 @@ mod encode;
 mod error;
 mod extension;
 mod finding;
+mod gather;
 mod geometry;
 mod gzip;
 mod header;
@@ -22,6 +23,7 @@ mod parse;
 mod places;
 mod read;
 mod region;
+mod spatial;
 mod split;
 mod subjects;
 mod volume;
@@ -36,6 +38,10 @@ pub use datatype::Datatype;
 pub use error::Error;
 pub use extension::Extension;
 pub use finding::{Finding, Problem};
+pub use gather::{
+    Border, Interpolation, Label, LabelInterpolation, LabelSampling, Outside, Rescale, Sampling, SourceBox,
+    Support, gather, gather_labels,
+};
 pub use geometry::{Geometry, GeometrySource};
 pub use header::{ByteOrder, Header, Storage, Version};
 pub use intensity::{
@@ -51,6 +57,11 @@ pub use places::{
     PatchPlan, PatchSampler, Percent, Place, PlaceSources, Places, WeightSums,
 };
 pub use region::Region;
+pub use spatial::{
+    AffineDrawn, Axes, Displacement, Elastic, ElasticDrawn, Flip, FlipDrawn, Lattice, Map, Placement, Plane,
+    RandomAffine, Rotate90, Rotate90Drawn, Spatial, SpatialDrawn, Spread, Spreads, Translation,
+    TranslationDrawn,
+};
 pub use split::{Sides, Split, SplitBy};
 pub use subjects::{
     CsvManifest, DatasetJson, FactsTable, GlobManifest, JsonPart, Manifest, Patterns, Subject, Subjects,
