@@ -19,6 +19,7 @@ fn main() -> Result<(), BoxError> {
     let mut argument = |default: usize| arguments.next().map_or(Ok(default), |text| text.parse());
     let (side, batch, threads, steps) = (argument(48)?, argument(4)?, argument(1)?, argument(30)?);
     tch::set_num_threads(i32::try_from(threads)?);
+    let steps = steps.max(1);
     tch::manual_seed(1);
     let settings = config::Vae {
         hidden: None,
