@@ -53,8 +53,8 @@ pub use intensity::{
 pub use options::{Color, Complex, Frames, Io, ReadOptions};
 pub use orientation::{Direction, Orientation};
 pub use places::{
-    ClassIndex, Fallback, Fallbacks, ForegroundFraction, Fraction, Grid, LabelMap, Overlap, PatchOptions,
-    PatchPlan, PatchSampler, Percent, Place, PlaceSources, Places, WeightSums,
+    ClassIndex, Fallback, Fallbacks, FixedSampler, ForegroundFraction, Fraction, Grid, LabelMap, Overlap,
+    PatchOptions, PatchPlan, PatchSampler, Percent, Place, PlaceSources, Places, WeightSums,
 };
 pub use region::Region;
 pub use spatial::{

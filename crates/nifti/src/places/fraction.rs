@@ -60,6 +60,12 @@ impl ForegroundFraction {
         Ok(())
     }
 
+    /// Returns which part of a label patch is foreground: any class but 0, padding included as the patch has it. 0 of none.
+    pub fn of<T: Copy + Into<i64>>(labels: &[T]) -> f64 {
+        let foreground = labels.iter().filter(|&&label| label.into() != 0).count();
+        foreground as f64 / labels.len().max(1) as f64
+    }
+
     /// Draws candidates until the fraction of one is within the bounds, or takes the nearest of `tries`.
     ///
     /// `candidate` is called for try 0, 1, … in order, and draws from the one stream that it holds; whether there is a
@@ -133,6 +139,13 @@ mod tests {
         let nth = (0..outcome.tries).map(|_| again.uniform()).last().unwrap();
         assert_eq!(nth, place);
         assert!(outcome.met && 1 < outcome.tries);
+    }
+
+    #[test]
+    fn foreground_is_any_class_but_0() {
+        assert_eq!(ForegroundFraction::of(&[0_u8, 3, 1, 0]), 0.5);
+        assert_eq!(ForegroundFraction::of(&[-1_i16, 0, 0, 0]), 0.25);
+        assert_eq!(ForegroundFraction::of::<i32>(&[]), 0.0);
     }
 
     #[test]

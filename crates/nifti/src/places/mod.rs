@@ -16,7 +16,7 @@ pub use class_index::{ClassIndex, LabelMap};
 pub use fallbacks::{Fallback, Fallbacks};
 pub use fraction::{ForegroundFraction, Fraction};
 pub use grid::Grid;
-pub use options::{PatchOptions, PatchSampler, PlaceSources};
+pub use options::{FixedSampler, PatchOptions, PatchSampler, PlaceSources};
 pub use overlap::{Overlap, Percent};
 pub use place::{Place, Places};
 pub use plan::PatchPlan;

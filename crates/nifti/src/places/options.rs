@@ -37,6 +37,35 @@ pub struct PatchOptions {
     /// How much foreground a patch may have; by default any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreground_fraction: Option<ForegroundFraction>,
+    /// Where the patches of validation and test volumes lie: `center` (the default), or `{ grid: { overlap: … } }`. Nothing
+    /// is drawn there, so that the figures of two epochs compare.
+    #[serde(default)]
+    pub validation: FixedSampler,
+}
+
+/// Where the patches of a volume lie if nothing is to be drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum FixedSampler {
+    /// One patch, in the middle.
+    #[default]
+    Center,
+    /// Side by side, so that the patches of a volume cover it.
+    Grid {
+        /// How far neighbours lie over each other, as in the sampler `grid`; by default 0.
+        #[serde(default)]
+        overlap: Overlap,
+    },
+}
+
+impl From<FixedSampler> for PatchSampler {
+    fn from(sampler: FixedSampler) -> Self {
+        match sampler {
+            FixedSampler::Center => Self::Center,
+            FixedSampler::Grid { overlap } => Self::Grid { overlap },
+        }
+    }
 }
 
 fn one() -> usize {
@@ -80,7 +109,7 @@ impl PatchOptions {
     /// # Errors
     /// Names the first key that cannot be.
     pub fn check(&self, key: &str) -> Result<(), Error> {
-        let Self { size, per_volume, sampler, foreground_fraction } = self;
+        let Self { size, per_volume, sampler, foreground_fraction, validation } = self;
         if size
             .iter()
             .try_fold(1_usize, |product, &n| product.checked_mul(n))
@@ -103,6 +132,9 @@ impl PatchOptions {
                 return Err(Error::choice(format!("{key}.per_volume"), expected, per_volume));
             }
         }
+        if let FixedSampler::Grid { overlap } = validation {
+            overlap.check(&format!("{key}.validation.grid.overlap"), *size)?;
+        }
         if let Some(fraction) = foreground_fraction {
             fraction.check(&format!("{key}.foreground_fraction"))?;
             if sampler.is_fixed() {
@@ -111,6 +143,12 @@ impl PatchOptions {
             }
         }
         Ok(())
+    }
+
+    /// Returns the same for validation and test: at fixed places, with as many patches as those are, and any foreground.
+    #[must_use]
+    pub fn for_validation(&self) -> Self {
+        Self { per_volume: 1, sampler: self.validation.into(), foreground_fraction: None, ..self.clone() }
     }
 
     /// Returns how many patches an epoch has of a volume of `shape`.
@@ -508,6 +546,55 @@ mod tests {
         }
         assert!(sampler("\"random\"").is_err());
         assert!(sampler(r#"{ "grid": { "stride": 3 } }"#).is_err());
+    }
+
+    #[test]
+    fn validation_is_at_fixed_places() {
+        let read = |text: &str| serde_json::from_str::<PatchOptions>(text).unwrap();
+        let options = read(
+            r#"{ "size": [8, 8, 1], "per_volume": 4, "sampler": { "foreground": 1 }, "foreground_fraction": {} }"#,
+        );
+        let fixed = options.for_validation();
+        assert!(fixed.check("patch").is_ok() && fixed.sampler.is_fixed() && !fixed.needs_labels());
+        assert_eq!((fixed.size, fixed.patches([20, 20, 5]).unwrap()), ([8, 8, 1], 1));
+        let slices = read(r#"{ "size": [20, 20, 1], "validation": { "grid": {} } }"#).for_validation();
+        assert_eq!(slices.patches([20, 20, 5]).unwrap(), 5);
+        let wrong = read(r#"{ "size": [20, 20, 1], "validation": { "grid": { "overlap": [0, 0, 1] } } }"#);
+        assert!(wrong.check("patch").unwrap_err().to_string().contains("patch.validation.grid.overlap"));
+    }
+
+    #[derive(Deserialize)]
+    struct Drawn {
+        shape: [usize; 3],
+        size: [usize; 3],
+        cap: usize,
+        sampler: PatchSampler,
+        origins: Vec<[i64; 3]>,
+    }
+
+    /// Places are part of what a seed stands for: a change here changes the batches of every run.
+    #[test]
+    fn draws_are_those_of_an_independent_implementation() {
+        let labels = labels();
+        let voxels = VoxelSlice::U8(&labels);
+        let cases: Vec<Drawn> =
+            serde_json::from_str(include_str!("../../tests/fixtures/places.json")).unwrap();
+        assert_eq!(cases.len(), 12);
+        for Drawn { shape, size, cap, sampler, origins } in cases {
+            let map = LabelMap { path: Path::new("label.nii"), voxels, shape };
+            let index = ClassIndex::of(&map, cap, |stored| Ok(stored as i64)).unwrap();
+            let sums = WeightSums::of(map.path, voxels, shape, 1.0, 0.0).unwrap();
+            let sources = PlaceSources {
+                classes: Some((&index, Affine::IDENTITY)),
+                weights: Some((&sums, voxels, Affine::IDENTITY)),
+            };
+            let places = Places::new(shape, size).unwrap();
+            for (position, origin) in origins.into_iter().enumerate() {
+                let mut stream = Stream::new(42, 1, position as u64, "place");
+                let drawn = sampler.draw(&places, &sources, 0, &mut stream).unwrap();
+                assert_eq!(drawn.origin, origin, "{sampler:?}, {size:?}, position {position}");
+            }
+        }
     }
 
     #[test]
