@@ -20,6 +20,8 @@ mod mapped;
 mod options;
 mod orientation;
 mod parse;
+mod phantom;
+mod picture;
 mod places;
 mod read;
 mod region;
@@ -28,7 +30,6 @@ mod split;
 mod subjects;
 mod volume;
 mod voxels;
-#[allow(unreachable_pub, reason = "names that reading brings, until it is merged")]
 mod write;
 
 pub use affine::{Affine, VoxelPoint, VoxelToWorld, WorldPoint, WorldToVoxel};
@@ -52,6 +53,8 @@ pub use intensity::{
 };
 pub use options::{Color, Complex, Frames, Io, ReadOptions};
 pub use orientation::{Direction, Orientation};
+pub use phantom::{Body, Phantom, PhantomFiles, PhantomSubject};
+pub use picture::{Canvas, Convention, Montage, MontageOptions, Position, Rgb, Section, View, Window};
 pub use places::{
     ClassIndex, Fallback, Fallbacks, FixedSampler, ForegroundFraction, Fraction, Grid, LabelMap, Overlap,
     PatchOptions, PatchPlan, PatchSampler, Percent, Place, PlaceSources, Places, WeightSums,

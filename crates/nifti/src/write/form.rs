@@ -8,8 +8,8 @@ const TOLERANCE: f64 = 1e-4;
 /// A rotation as the vector part of a unit quaternion, with the offset and the handedness that go with it: the qform.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct QuaternionForm {
-    vector: [f64; 3],
-    offset: [f64; 3],
+    pub(super) vector: [f64; 3],
+    pub(super) offset: [f64; 3],
     /// 1, or -1 where the third axis points the other way.
     pub(super) handedness: f64,
 }
@@ -33,12 +33,6 @@ impl QuaternionForm {
             (0..3).all(|axis| (back.0[row][axis] - affine.0[row][axis]).abs() <= TOLERANCE * zooms[axis])
         });
         fits.then_some(form)
-    }
-
-    /// Returns what the header holds, from `quatern_b` on.
-    pub(super) fn numbers(&self) -> [f64; 6] {
-        let ([b, c, d], [x, y, z]) = (self.vector, self.offset);
-        [b, c, d, x, y, z]
     }
 
     fn rounded(&self) -> Self {

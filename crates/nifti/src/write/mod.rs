@@ -1,7 +1,6 @@
 //! Volumes into files.
 
 mod form;
-mod header;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -10,31 +9,53 @@ use std::path::Path;
 use flate2::{Compression, GzBuilder};
 
 use crate::affine::VoxelToWorld;
+use crate::convert::Scaling;
+use crate::datatype::Datatype;
 use crate::error::Error;
+use crate::header::{ByteOrder, Header, Storage, Version};
 use crate::voxels::{VoxelSlice, with_voxels};
 
 use form::QuaternionForm;
-use header::Fields;
-pub use header::{ByteOrder, NiftiVersion, Space};
 
-/// The longest axis that NIfTI-1 has room for.
-const LONGEST_IN_ONE: usize = 32767;
+/// What the world coordinates of a file refer to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Space {
+    /// The scanner.
+    #[default]
+    Scanner,
+    /// Another image that this one was aligned to.
+    Aligned,
+    /// The atlas of Talairach and Tournoux.
+    Talairach,
+    /// The MNI 152 template.
+    Mni152,
+}
+
+impl Space {
+    /// Returns the code that headers have for it.
+    pub const fn code(self) -> i32 {
+        match self {
+            Self::Scanner => 1,
+            Self::Aligned => 2,
+            Self::Talairach => 3,
+            Self::Mni152 => 4,
+        }
+    }
+}
 
 /// How a volume is written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WriteOptions {
     /// The layout of the header; by default NIfTI-1, or NIfTI-2 where an axis is longer than 32767.
-    pub version: Option<NiftiVersion>,
+    pub version: Option<Version>,
     /// The order of the bytes; by default little-endian.
     pub byte_order: ByteOrder,
     /// How hard `.nii.gz` is compressed, from 0 to 9; by default 6.
     pub level: u32,
     /// What the world coordinates refer to; by default the scanner.
     pub space: Space,
-    /// A reader multiplies stored voxels by this ...; by default 1. NIfTI-1 keeps it in single precision.
-    pub slope: f64,
-    /// ... and adds this; by default 0.
-    pub inter: f64,
+    /// What stored voxels mean to a reader; by default themselves. NIfTI-1 keeps it in single precision.
+    pub scaling: Scaling,
     /// A text of at most 79 bytes; the rest is cut off. By default `batchwright`.
     pub description: String,
 }
@@ -46,8 +67,7 @@ impl Default for WriteOptions {
             byte_order: ByteOrder::Little,
             level: 6,
             space: Space::Scanner,
-            slope: 1.0,
-            inter: 0.0,
+            scaling: Scaling::IDENTITY,
             description: "batchwright".to_owned(),
         }
     }
@@ -88,9 +108,29 @@ impl NewVolume<'_> {
     /// Refuses another ending, a number of voxels that does not fit the shape, a map that is not finite or flat, a
     /// scaling that is not finite or 0, NIfTI-1 for an axis longer than 32767; says what the system refused.
     pub fn write(&self, path: &Path, options: &WriteOptions) -> Result<(), Error> {
+        self.write_as(path, &self.header(options)?, options.level)
+    }
+
+    /// Writes a file as [`write`](Self::write) does, with another header, such as one of [`Header::of_same_space`]: the
+    /// geometry and the scaling are what the header says.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write); refuses a header of another shape or type, or of a pair of files.
+    pub fn write_as(&self, path: &Path, header: &Header, level: u32) -> Result<(), Error> {
         let gzip = is_gzip(path)?;
-        let header = self.header(options)?.encode();
-        let level = gzip.then_some(options.level);
+        if 9 < level {
+            return Err(Error::choice("level", "from 0 to 9", level));
+        }
+        let datatype = Datatype::Real(self.voxels.voxel_type());
+        let fits = header.space() == self.shape && header.frames() == self.channels;
+        if header.storage() != Storage::Single || header.datatype() != datatype || !fits {
+            let expected =
+                format!("of one file with {datatype} of {:?}, {} times", self.shape, self.channels);
+            let found = format!("{:?} of {} and {:?}", header.storage(), header.datatype(), header.shape());
+            return Err(Error::choice("header", expected, found));
+        }
+        self.check_voxels()?;
+        let level = gzip.then_some(level);
         let folder = match path.parent() {
             Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
             Some(folder) => folder,
@@ -106,7 +146,7 @@ impl NewVolume<'_> {
             temporary.permissions(std::fs::Permissions::from_mode(0o666));
         }
         let mut file = temporary.tempfile_in(folder).map_err(failed)?;
-        self.write_to(file.as_file_mut(), &header, options.byte_order, level).map_err(failed)?;
+        self.write_to(file.as_file_mut(), header, level).map_err(failed)?;
         file.as_file().sync_all().map_err(failed)?;
         file.persist(path).map_err(|error| failed(error.error))?;
         // The name is on the disk when the folder is.
@@ -114,22 +154,19 @@ impl NewVolume<'_> {
     }
 
     /// Writes header and voxels, and everything that buffers hold.
-    fn write_to(
-        &self,
-        to: impl Write,
-        header: &[u8],
-        order: ByteOrder,
-        level: Option<u32>,
-    ) -> io::Result<()> {
+    fn write_to(&self, to: impl Write, header: &Header, level: Option<u32>) -> io::Result<()> {
+        let mut start = header.encode();
+        // The four bytes that say that no extension follows, and whatever is left out before the voxels.
+        start.resize(header.vox_offset() as usize, 0);
         let mut to = BufWriter::with_capacity(1 << 16, to);
         if let Some(level) = level {
             let mut gzip = GzBuilder::new().write(&mut to, Compression::new(level));
-            gzip.write_all(header)?;
-            self.write_voxels(&mut gzip, order)?;
+            gzip.write_all(&start)?;
+            self.write_voxels(&mut gzip, header.byte_order())?;
             gzip.finish()?;
         } else {
-            to.write_all(header)?;
-            self.write_voxels(&mut to, order)?;
+            to.write_all(&start)?;
+            self.write_voxels(&mut to, header.byte_order())?;
         }
         to.flush()
     }
@@ -149,38 +186,37 @@ impl NewVolume<'_> {
         Ok(())
     }
 
-    /// Checks everything and returns what goes into the header.
-    fn header(&self, options: &WriteOptions) -> Result<Fields, Error> {
+    fn check_voxels(&self) -> Result<(), Error> {
+        let voxels = self.shape.iter().try_fold(self.channels, |product, &n| product.checked_mul(n));
+        if voxels.is_none_or(|n| n == 0 || n != self.voxels.len()) {
+            let expected = format!("{} times as many as {:?} has, which is not 0", self.channels, self.shape);
+            return Err(Error::choice("voxels", expected, self.voxels.len()));
+        }
+        Ok(())
+    }
+
+    /// Returns the header that [`write`](Self::write) writes.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write), of choices.
+    pub fn header(&self, options: &WriteOptions) -> Result<Header, Error> {
+        self.check_voxels()?;
         let mut dims = self.shape.to_vec();
         if self.channels != 1 {
             dims.push(self.channels);
         }
-        let voxels = dims.iter().try_fold(1_usize, |product, &n| product.checked_mul(n));
-        if voxels.is_none_or(|n| n == 0 || n != self.voxels.len()) {
-            let expected = format!("as many as the shape {dims:?} has, which is not 0");
-            return Err(Error::choice("voxels", expected, self.voxels.len()));
-        }
-        let fits = dims.iter().all(|&n| n <= LONGEST_IN_ONE);
-        let version = match options.version {
-            None if fits => NiftiVersion::One,
-            None => NiftiVersion::Two,
-            Some(NiftiVersion::One) if !fits => {
-                let expected = "NIfTI-2 where an axis is longer than 32767";
-                return Err(Error::choice("version", expected, format!("NIfTI-1 for {dims:?}")));
-            }
-            Some(version) => version,
-        };
-        if 9 < options.level {
-            return Err(Error::choice("level", "from 0 to 9", options.level));
-        }
+        let header = Header::new(&dims, Datatype::Real(self.voxels.voxel_type()))?;
+        let version = options.version.unwrap_or(header.version());
+        let mut header = header
+            .with_layout(version, options.byte_order, Storage::Single, 0)?
+            .with_description(&options.description);
         // Numbers as the file will hold them.
-        let kept = |x: f64| if version == NiftiVersion::One { f64::from(x as f32) } else { x };
-        let (slope, inter) = (kept(options.slope), kept(options.inter));
-        if !slope.is_finite() || slope == 0.0 {
-            return Err(Error::choice("slope", "finite and not 0 in the file's precision", options.slope));
-        }
-        if !inter.is_finite() {
-            return Err(Error::choice("inter", "finite in the file's precision", options.inter));
+        let kept = |x: f64| if version == Version::One { f64::from(x as f32) } else { x };
+        let Scaling { slope, inter } = options.scaling;
+        (header.slope, header.inter) = (kept(slope), kept(inter));
+        if !header.slope.is_finite() || header.slope == 0.0 || !header.inter.is_finite() {
+            let expected = "finite and with a slope that is not 0, in the file's precision";
+            return Err(Error::choice("scaling", expected, format!("slope {slope}, inter {inter}")));
         }
         let mut affine = self.voxel_to_world.0;
         affine.0.iter_mut().flatten().for_each(|x| *x = kept(*x));
@@ -190,19 +226,17 @@ impl NewVolume<'_> {
             let found = format!("{:?}", self.voxel_to_world.0.0);
             return Err(Error::choice("voxel_to_world", "an invertible map of finite numbers", found));
         }
-        Ok(Fields {
-            version,
-            order: options.byte_order,
-            dims,
-            voxel_type: self.voxels.voxel_type(),
-            affine,
-            zooms,
-            quaternion: QuaternionForm::of(&affine, zooms),
-            space: options.space,
-            slope,
-            inter,
-            description: options.description.clone(),
-        })
+        header.srow = affine.0;
+        header.sform_code = options.space.code();
+        header.pixdim[1..4].copy_from_slice(&zooms);
+        if let Some(form) = QuaternionForm::of(&affine, zooms) {
+            header.qform_code = options.space.code();
+            header.pixdim[0] = form.handedness;
+            (header.quatern, header.qoffset) = (form.vector, form.offset);
+        }
+        // Channels have no unit, as time would have.
+        header.rest.xyzt_units = nifti::Unit::Mm as i32;
+        Ok(header)
     }
 }
 

@@ -4,8 +4,12 @@ use std::process::Command;
 use serde::Deserialize;
 
 use super::*;
+use proptest::prelude::*;
+
 use crate::affine::Affine;
-use crate::voxels::Voxel;
+use crate::geometry::GeometrySource;
+use crate::volume::Volume;
+use crate::voxels::{Voxel, VoxelType};
 
 /// Calls a function with the slice 0, 5, 10, ... modulo 101 of a type, `count` long.
 macro_rules! of_type {
@@ -56,7 +60,7 @@ fn a_file_has_the_bytes_that_nibabel_writes() {
     let folder = tempfile::tempdir().unwrap();
     for case in cases {
         let options = WriteOptions {
-            version: case.two.then_some(NiftiVersion::Two),
+            version: case.two.then_some(Version::Two),
             byte_order: if case.big { ByteOrder::Big } else { ByteOrder::Little },
             ..WriteOptions::default()
         };
@@ -122,14 +126,13 @@ fn nibabel_reads_the_same_voxels_and_affine() {
     let affine = Affine([[0.0, 0.25, 2.0, -70.5], [-2.0, 0.0, 0.5, 116.75], [0.0, 2.0, 0.0, -136.125]]);
     let mut count = 0;
     for name in TYPES {
-        for (version, end) in [(NiftiVersion::One, "nii"), (NiftiVersion::Two, "nii.gz")] {
+        for (version, end) in [(Version::One, "nii"), (Version::Two, "nii.gz")] {
             for byte_order in [ByteOrder::Little, ByteOrder::Big] {
                 let path = folder.path().join(format!("{name}.{byte_order:?}.run-1.{end}"));
                 let options = WriteOptions {
                     version: Some(version),
                     byte_order,
-                    slope: 0.5,
-                    inter: -3.0,
+                    scaling: Scaling { slope: 0.5, inter: -3.0 },
                     ..WriteOptions::default()
                 };
                 of_type!(name, 5 * 4 * 3 * 2, voxels => NewVolume {
@@ -192,7 +195,7 @@ fn a_long_axis_makes_the_file_nifti_2_and_nifti_1_is_refused() {
     assert_eq!(std::fs::read(&path).unwrap()[..4], 348_i32.to_le_bytes());
     small(&voxels).write(&path, &WriteOptions::default()).unwrap();
     assert_eq!(std::fs::read(&path).unwrap()[..4], 540_i32.to_le_bytes());
-    let one = WriteOptions { version: Some(NiftiVersion::One), ..WriteOptions::default() };
+    let one = WriteOptions { version: Some(Version::One), ..WriteOptions::default() };
     assert!(small(&voxels).write(&path, &one).unwrap_err().to_string().contains("32767"));
 }
 
@@ -214,9 +217,13 @@ fn what_no_reader_could_use_is_refused_and_the_file_that_was_there_stays() {
         ("voxel_to_world", NewVolume { voxel_to_world: flat, ..fine }, options.clone()),
         ("voxel_to_world", NewVolume { voxel_to_world: infinite, ..fine }, options.clone()),
         ("voxel_to_world", NewVolume { voxel_to_world: beyond_single, ..fine }, options.clone()),
-        ("slope", fine, WriteOptions { slope: 0.0, ..options.clone() }),
-        ("slope", fine, WriteOptions { slope: 1e-60, ..options.clone() }),
-        ("inter", fine, WriteOptions { inter: f64::NAN, ..options.clone() }),
+        ("scaling", fine, WriteOptions { scaling: Scaling { slope: 0.0, inter: 0.0 }, ..options.clone() }),
+        ("scaling", fine, WriteOptions { scaling: Scaling { slope: 1e-60, inter: 0.0 }, ..options.clone() }),
+        (
+            "scaling",
+            fine,
+            WriteOptions { scaling: Scaling { slope: 1.0, inter: f64::NAN }, ..options.clone() },
+        ),
         ("level", fine, WriteOptions { level: 10, ..options.clone() }),
     ];
     for (key, volume, options) in tries {
@@ -226,7 +233,7 @@ fn what_no_reader_could_use_is_refused_and_the_file_that_was_there_stays() {
     let missing = fine.write(&folder.path().join("no/x.nii"), &options).unwrap_err();
     assert!(missing.to_string().starts_with("cannot write"), "{missing}");
     assert_eq!(std::fs::read(&path).unwrap(), b"before");
-    let two = WriteOptions { version: Some(NiftiVersion::Two), ..options };
+    let two = WriteOptions { version: Some(Version::Two), ..options };
     NewVolume { voxel_to_world: beyond_single, ..fine }.write(&path, &two).unwrap();
 }
 
@@ -252,15 +259,15 @@ impl Write for Full {
 fn a_disk_that_is_full_at_any_byte_is_an_error() {
     let voxels: Vec<i16> = (0..700).map(|i| i * 31 % 97).collect();
     let volume = small(&voxels);
-    let header = volume.header(&WriteOptions::default()).unwrap().encode();
+    let header = volume.header(&WriteOptions::default()).unwrap();
     for level in [None, Some(6)] {
         let mut whole = Vec::new();
-        volume.write_to(&mut whole, &header, ByteOrder::Little, level).unwrap();
+        volume.write_to(&mut whole, &header, level).unwrap();
         for room in 0..whole.len() {
-            let error = volume.write_to(Full(room), &header, ByteOrder::Little, level).unwrap_err();
+            let error = volume.write_to(Full(room), &header, level).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::StorageFull, "room for {room} bytes");
         }
-        volume.write_to(Full(whole.len()), &header, ByteOrder::Little, level).unwrap();
+        volume.write_to(Full(whole.len()), &header, level).unwrap();
     }
 }
 
@@ -268,10 +275,10 @@ fn a_disk_that_is_full_at_any_byte_is_an_error() {
 #[test]
 fn a_full_device_is_an_error() {
     let volume = small(&[1, 2, 3]);
-    let header = volume.header(&WriteOptions::default()).unwrap().encode();
+    let header = volume.header(&WriteOptions::default()).unwrap();
     for level in [None, Some(6)] {
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let error = volume.write_to(full, &header, ByteOrder::Little, level).unwrap_err();
+        let error = volume.write_to(full, &header, level).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 }
@@ -327,5 +334,105 @@ fn compressed_files_hold_the_same_bytes_as_plain_ones_and_are_the_same_each_time
         let mut unpacked = Vec::new();
         flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut unpacked).unwrap();
         assert!(unpacked == plain && write("a.nii.gz", level) == packed, "level {level}");
+    }
+}
+
+#[test]
+fn a_header_of_another_volume_is_written_with_new_voxels_in_the_same_space() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.nii");
+    let affine = Affine([[0.0, 0.25, 2.0, -70.5], [-2.0, 0.0, 0.5, 116.75], [0.0, 2.0, 0.0, -136.125]]);
+    let voxels = [5_i16; 24];
+    let source = NewVolume { shape: [4, 3, 2], voxel_to_world: VoxelToWorld(affine), ..small(&voxels) };
+    source.write(&path, &WriteOptions { space: Space::Mni152, ..WriteOptions::default() }).unwrap();
+    let opened = Volume::open(&path).unwrap();
+    let labels = vec![3_u8; 24];
+    let label = NewVolume {
+        voxels: VoxelSlice::U8(&labels),
+        voxel_to_world: VoxelToWorld(Affine::IDENTITY),
+        ..source
+    };
+    let header = opened.header().of_same_space(&[4, 3, 2], Datatype::Real(VoxelType::U8)).unwrap();
+    let copy = folder.path().join("b.nii.gz");
+    label.write_as(&copy, &header, 9).unwrap();
+    let read = Volume::open(&copy).unwrap();
+    assert_eq!(read.geometry(), opened.geometry());
+    assert_eq!((read.header().sform_code(), read.voxel_type()), (4, VoxelType::U8));
+    for (other, why) in [
+        (NewVolume { shape: [3, 4, 2], ..label }, "another shape"),
+        (NewVolume { voxels: VoxelSlice::I16(&voxels), ..label }, "another type"),
+        (NewVolume { voxels: VoxelSlice::U8(&labels[1..]), ..label }, "too few voxels"),
+    ] {
+        assert!(other.write_as(&copy, &header, 9).is_err(), "{why}");
+    }
+    assert!(label.write_as(&copy, &header, 10).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(120))]
+    #[test]
+    fn a_written_volume_is_read_back_as_it_was(
+        name in prop::sample::select(&TYPES[..]),
+        shape in prop::array::uniform3(1..7_usize),
+        channels in 1..4_usize,
+        axis in prop::array::uniform3(-1.0..1.0_f64),
+        turns in -0.5..0.5_f64,
+        zooms in prop::array::uniform3(0.1..8.0_f64),
+        shear in prop::sample::select(&[0.0, 0.2][..]),
+        mirrored: bool,
+        big: bool,
+        two: bool,
+        gzip: bool,
+        scaled: bool,
+        space in prop::sample::select(&[Space::Scanner, Space::Aligned, Space::Talairach, Space::Mni152][..]),
+    ) {
+        let length = axis.iter().map(|x| x * x).sum::<f64>().sqrt();
+        prop_assume!(0.1 < length);
+        // Rodrigues' rotation.
+        let (sin, cos) = (turns * std::f64::consts::TAU).sin_cos();
+        let [x, y, z] = axis.map(|x| x / length);
+        let c = 1.0 - cos;
+        let mut linear = [
+            [cos + x * x * c, x * y * c - z * sin, x * z * c + y * sin],
+            [y * x * c + z * sin, cos + y * y * c, y * z * c - x * sin],
+            [z * x * c - y * sin, z * y * c + x * sin, cos + z * z * c],
+        ];
+        for row in &mut linear {
+            for (value, zoom) in row.iter_mut().zip(zooms) {
+                *value *= zoom;
+            }
+            row[2] *= if mirrored { -1.0 } else { 1.0 };
+            row[1] += shear * row[0];
+        }
+        let single = |x: f64| if two { x } else { f64::from(x as f32) };
+        let affine = Affine(linear.map(|[x, y, z]| [single(x), single(y), single(z), single(10.0 * x - 3.3)]));
+        let scaling = if scaled { Scaling { slope: -0.25, inter: 7.0 } } else { Scaling::IDENTITY };
+        let options = WriteOptions {
+            version: two.then_some(Version::Two),
+            byte_order: if big { ByteOrder::Big } else { ByteOrder::Little },
+            level: 1,
+            space,
+            scaling,
+            ..WriteOptions::default()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(if gzip { "x.y.nii.gz" } else { "x.y.nii" });
+        let count = shape.iter().product::<usize>() * channels;
+        of_type!(name, count, voxels => {
+            let volume = NewVolume { voxels, shape, channels, voxel_to_world: VoxelToWorld(affine) };
+            volume.write(&path, &options).unwrap();
+            let read = Volume::open(&path).unwrap();
+            prop_assert_eq!(read.warnings(), &[][..]);
+            prop_assert_eq!((read.shape(), read.channels()), (shape, channels));
+            prop_assert_eq!((read.voxel_type(), read.scaling()), (voxels.voxel_type(), scaling));
+            prop_assert_eq!(read.geometry().voxel_to_world(), VoxelToWorld(affine));
+            prop_assert_eq!(read.geometry().source(), GeometrySource::Sform);
+            prop_assert_eq!(read.header().sform_code(), space.code());
+            prop_assert_eq!(read.header().qform_code(), if shear == 0.0 { space.code() } else { 0 });
+            let mut bytes = vec![0; read.stored_bytes() as usize];
+            read.read_all(&mut bytes).unwrap();
+            let expected: Vec<u8> = with_voxels!(voxels, voxels => voxels.iter().flat_map(|x| x.to_ne_bytes()).collect());
+            prop_assert!(bytes == expected);
+        });
     }
 }
