@@ -23,6 +23,7 @@ mod parse;
 mod phantom;
 mod picture;
 mod places;
+mod preprocess;
 mod read;
 mod region;
 mod spatial;
@@ -58,6 +59,11 @@ pub use picture::{Canvas, Convention, Montage, MontageOptions, Position, Rgb, Se
 pub use places::{
     ClassIndex, Fallback, Fallbacks, FixedSampler, ForegroundFraction, Fraction, Grid, LabelMap, Overlap,
     PatchOptions, PatchPlan, PatchSampler, Percent, Place, PlaceSources, Places, WeightSums,
+};
+pub use preprocess::{
+    ChannelReader, Clip, Crop, CtWindow, DatasetStatistics, Foreground, LabelOptions, LabelType, LabelVoxels,
+    Labelled, Labels, Mask, MeanStdOptions, MinMax, NanPolicy, Needs, Normalize, NormalizeChannels,
+    Percentiles, Statistics, StatisticsOptions, TrainingZScore, Visit, ZScore,
 };
 pub use region::Region;
 pub use spatial::{
