@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use batchwright_core::{SampleError, fault_of_io};
 
@@ -259,12 +260,51 @@ pub enum Error {
         /// The first voxel and size of the box that is there.
         found: ([usize; 3], [usize; 3]),
     },
+    /// A decoded volume has more bytes than a number of this machine can say.
+    #[error("{channels} channels of {shape:?} voxels (x, y, z) are more than this machine can address")]
+    TooManyVoxels {
+        /// The volume's shape.
+        shape: [usize; 3],
+        /// Its channels.
+        channels: usize,
+    },
+    /// The system has no memory for a decoded volume.
+    #[error("cannot get {bytes} bytes of memory for a decoded volume")]
+    Memory {
+        /// How many bytes it has.
+        bytes: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file was written while it was read.
+    #[error("{} changed while it was read", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A folder is not what it was taken for.
+    #[error("{} is not the directory of a cache: it has no CACHEDIR.TAG", path.display())]
+    NotACache {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// An error that several threads got, because one did the work for all.
+    #[error(transparent)]
+    Shared(Arc<Error>),
 }
 
 impl Error {
+    /// Returns the error itself, where several threads share it.
+    fn own(&self) -> &Self {
+        match self {
+            Self::Shared(error) => error.own(),
+            _ => self,
+        }
+    }
+
     /// Returns the kind of thing that is wrong with a file, or nothing where it is not about one.
     pub fn problem(&self) -> Option<Problem> {
-        match self {
+        match self.own() {
             Self::Io { .. } => Some(Problem::Io),
             Self::File { finding, .. } => Some(finding.problem),
             _ => None,
@@ -309,10 +349,11 @@ impl Error {
 
 impl From<Error> for SampleError {
     fn from(error: Error) -> Self {
-        match &error {
+        match error.own() {
             Error::Io { source, .. } if fault_of_io(source) == batchwright_core::Fault::Environment => {
                 Self::environment(error)
             }
+            Error::Memory { .. } => Self::environment(error),
             _ => Self::data(error),
         }
     }

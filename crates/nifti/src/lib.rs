@@ -2,6 +2,7 @@
 
 mod affine;
 mod aggregate;
+mod cache;
 mod container;
 mod convert;
 mod crop;
@@ -35,6 +36,10 @@ mod write;
 
 pub use affine::{Affine, VoxelPoint, VoxelToWorld, WorldPoint, WorldToVoxel};
 pub use aggregate::{Aggregator, Blend, Planes, Whole};
+pub use cache::{
+    Cache, CacheCleared, CacheEntry, CacheOptions, CacheReport, CacheStatistics, Inflations, KeyBy,
+    VolumeOrder, Voxels,
+};
 pub use convert::Scaling;
 pub use datatype::Datatype;
 pub use error::Error;
