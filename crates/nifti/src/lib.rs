@@ -12,6 +12,9 @@ mod encode;
 mod error;
 mod extension;
 mod finding;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gather;
 mod geometry;
 mod gzip;

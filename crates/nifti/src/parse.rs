@@ -358,3 +358,58 @@ fn vox_offset(
     }
     Ok(offset)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::voxels::VoxelType;
+
+    proptest! {
+        #[test]
+        fn a_header_that_was_written_is_read_as_it_was(
+            shape in prop::collection::vec(1_usize..40, 1..8),
+            datatype in prop::sample::select(vec![
+                Datatype::Real(VoxelType::U8), Datatype::Real(VoxelType::F64), Datatype::Complex128, Datatype::Rgb24,
+            ]),
+            (two, big, pair) in any::<(bool, bool, bool)>(),
+            offset in 0_u64..10_000,
+            // Whole numbers and quarters, which single precision holds.
+            numbers in prop::array::uniform32(-4000_i16..4000),
+            codes in prop::array::uniform2(0_i32..6),
+            text in "[a-z ]{0,90}",
+        ) {
+            let version = if two { Version::Two } else { Version::One };
+            let order = if big { ByteOrder::Big } else { ByteOrder::Little };
+            let storage = if pair { Storage::Pair } else { Storage::Single };
+            let number = |index: usize| f64::from(numbers[index]) / 4.0;
+            let header = Header::new(&shape, datatype).unwrap();
+            let mut header = header.with_layout(version, order, storage, offset).unwrap();
+            header = header.with_scaling(number(0), number(1)).with_description(&text).with_intent(1002);
+            header.pixdim = std::array::from_fn(|index| number(2 + index));
+            header.quatern = std::array::from_fn(|index| number(10 + index));
+            header.qoffset = std::array::from_fn(|index| number(13 + index));
+            header.srow = std::array::from_fn(|row| std::array::from_fn(|column| number(16 + 4 * row + column)));
+            [header.qform_code, header.sform_code] = codes;
+            let written = header.encode();
+            prop_assert_eq!(written.len(), version.header_bytes());
+            prop_assert_eq!(Header::parse(&written, false).unwrap().0, header.clone());
+            prop_assert_eq!(header.description(), text.chars().take(79).collect::<String>());
+        }
+    }
+
+    #[test]
+    fn what_is_clearly_something_else_is_called_by_its_name() {
+        for (bytes, name) in [
+            (&b"version https://git-lfs.github.com/spec/v1\n"[..], "git lfs pull"),
+            (b"\n<!DOCTYPE html>", "HTML"),
+            (b"\x1f\x8b\x08", "compressed twice"),
+            (b"PK\x03\x04", "ZIP"),
+        ] {
+            let finding = Header::parse(bytes, true).unwrap_err();
+            assert_eq!(finding.problem, Problem::NotNifti);
+            assert!(finding.to_string().contains(name), "{finding}");
+        }
+    }
+}

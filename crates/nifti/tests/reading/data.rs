@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use batchwright_nifti::{Color, Complex, Orientation, ReadOptions, Region, Volume};
+use batchwright_nifti::{Color, Complex, Header, Orientation, ReadOptions, Region, Volume};
 use rayon::prelude::*;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -103,6 +103,8 @@ fn check(folder: &Path, entry: &Value) {
     assert_eq!(header.pixdim().to_vec(), numbers(&fields["pixdim"]), "{file}");
     assert_eq!(volume.scaling().slope, entry["scl_slope"].as_f64().unwrap(), "{file}");
     assert_eq!(volume.scaling().inter, entry["scl_inter"].as_f64().unwrap(), "{file}");
+    let written = header.encode();
+    assert_eq!(Header::parse(&written, false).unwrap().0.encode(), written, "{file}");
     assert_eq!(volume.extensions().unwrap().len(), entry["extensions"].as_u64().unwrap() as usize, "{file}");
     let source = entry["affine_source"].as_str().unwrap();
     let name = volume.geometry().source().name();

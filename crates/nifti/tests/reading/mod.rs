@@ -1,7 +1,11 @@
 //! Reading, against files that others made.
 
 mod cases;
+mod damage;
 mod data;
+mod model;
+mod oracle;
+mod regions;
 
 use std::path::PathBuf;
 
