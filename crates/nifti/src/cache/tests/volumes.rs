@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::affine::{Affine, VoxelToWorld};
+use crate::header::ByteOrder;
 use crate::options::{Color, Complex, Frames, ReadOptions};
-use crate::write::{ByteOrder, NewVolume, WriteOptions};
+use crate::write::{NewVolume, WriteOptions};
 
 const SHAPE: [usize; 3] = [20, 19, 18];
 
