@@ -9,6 +9,7 @@ mod field;
 mod fingerprint;
 mod loader;
 pub mod math;
+mod normal;
 mod plan;
 mod random;
 mod sampler;

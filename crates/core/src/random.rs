@@ -6,7 +6,7 @@ use chacha20::ChaCha8Rng;
 use rand::rand_core::{Rng, SeedableRng, TryRng};
 use serde::{Deserialize, Serialize};
 
-use crate::math;
+use crate::{math, normal};
 
 /// The name of what draws, as the 64 bits that enter the key of its stream.
 ///
@@ -183,6 +183,23 @@ impl Stream {
     /// words (a, b); u = (a / 2^8 + 1) / 2^24, v = (b / 2^8) / 2^24 (whole divisions by 2^8), r = sqrt(-2 ln u); the
     /// pair is (r cos 2 pi v, r sin 2 pi v). An odd last one is the cosine of its pair. No value lies beyond 5.77.
     pub fn fill_normal(&mut self, out: &mut [f32]) {
+        let position = self.0.get_word_pos();
+        // Up to the beginning of a block one by one, then many blocks at a time, if pairs do not straddle blocks.
+        let before = (position.wrapping_neg() % 16) as usize;
+        if before.is_multiple_of(2) && before + normal::GROUP <= out.len() {
+            let (first, rest) = out.split_at_mut(before);
+            self.fill_pairs(first);
+            let (groups, last) = rest.split_at_mut(rest.len() / normal::GROUP * normal::GROUP);
+            let start = self.0.get_word_pos();
+            normal::fill(self.0.get_seed(), self.0.get_stream(), (start / 16) as u64, groups);
+            self.0.set_word_pos(start + groups.len() as u128);
+            self.fill_pairs(last);
+        } else {
+            self.fill_pairs(out);
+        }
+    }
+
+    fn fill_pairs(&mut self, out: &mut [f32]) {
         let mut pairs = out.chunks_exact_mut(2);
         for pair in &mut pairs {
             let (a, b) = (self.bits32(), self.bits32());
@@ -236,5 +253,30 @@ impl TryRng for Stream {
     fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
         self.0.fill_bytes(out);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_normal_draws_are_those_of_drawing_pair_by_pair() {
+        for skip in [0, 1, 2, 7, 14, 16, 30, 61] {
+            for length in [0, 1, 5, 255, 256, 257, 270, 271, 272, 600, 2048, 4097] {
+                let open = || {
+                    let mut stream = Stream::with_attempt(u64::MAX, 3, 1 << 40, "normal", 9);
+                    (0..skip).for_each(|_| _ = stream.bits32());
+                    stream
+                };
+                let (mut many, mut pairs) = (open(), open());
+                let (mut a, mut b) = (vec![f32::NAN; length], vec![f32::NAN; length]);
+                many.fill_normal(&mut a);
+                pairs.fill_pairs(&mut b);
+                let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(&a), bits(&b), "{length} after {skip}");
+                assert_eq!(many.bits64(), pairs.bits64(), "after {length} after {skip}");
+            }
+        }
     }
 }

@@ -56,9 +56,11 @@ pub use geometry::{Geometry, GeometrySource};
 pub use header::{ByteOrder, Header, Storage, Version};
 pub use intensity::{
     Anisotropy, AnisotropyDrawn, BiasField, BiasFieldDrawn, Blur, BlurDrawn, Brightness, Contrast,
-    ContrastDrawn, Draws, FactorDrawn, Factors, Gamma, GammaDrawn, GammaOf, Intensity, IntensityDrawn,
-    LowResolution, LowResolutionDrawn, Noise, NoiseDrawn, Offset, PatchShape, Rician, RicianDrawn,
-    ScaleIntensity, Scratch, Sharpen, SharpenDrawn, Sharper, ShiftDrawn, ShiftIntensity, Width, apply_all,
+    ContrastDrawn, CutOut, CutOutDrawn, Draws, FactorDrawn, Factors, Fill, Gamma, GammaDrawn, GammaOf,
+    Ghosting, GhostingDrawn, Gibbs, GibbsDrawn, HistogramShift, HistogramShiftDrawn, Intensity,
+    IntensityDrawn, LowResolution, LowResolutionDrawn, Motion, MotionDrawn, Move, Noise, NoiseDrawn, Offset,
+    PatchShape, Rician, RicianDrawn, ScaleIntensity, Scratch, Sharpen, SharpenDrawn, Sharper, ShiftDrawn,
+    ShiftIntensity, Spike, SpikeDrawn, Swap, SwapDrawn, Width, apply_all,
 };
 pub use options::{Color, Complex, Frames, Io, ReadOptions};
 pub use orientation::{Direction, Orientation};

@@ -3,7 +3,7 @@
 
 use batchwright_core::{Stream, StreamKey};
 
-use super::loops::{self, LANES, Moments, Path};
+use super::loops::{self, LANES, Moments, POINTS, Path};
 use super::{PatchShape, Scratch};
 
 /// Voxels of a piece: few enough to stay in the first cache with their noise.
@@ -17,6 +17,7 @@ pub(super) enum Op {
     Contrast { mean: f32, factor: f32, low: f32, high: f32 },
     Power { sign: f32, low: f32, inverse: f32, range: f32, gamma: f32 },
     SignedPower { gamma: f32 },
+    Curve { low: f32, scale: f32, range: f32, points: Box<[f32; POINTS]>, last: usize },
     Noise { stream: Box<Stream>, sigma: f32 },
     Magnitude { streams: Box<[Stream; 2]>, sigma: f32 },
 }
@@ -42,6 +43,9 @@ impl Op {
                 loops::power(path, piece, *sign, *low, *inverse, *range, *gamma);
             }
             Self::SignedPower { gamma } => loops::signed_power(path, piece, *gamma),
+            Self::Curve { low, scale, range, points, last } => {
+                loops::curve(path, piece, *low, *scale, *range, points, *last);
+            }
             Self::Noise { stream, sigma } => {
                 stream.fill_normal(first);
                 loops::add(path, piece, first, *sigma);

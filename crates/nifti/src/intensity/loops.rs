@@ -1,7 +1,7 @@
-//! The loops over voxels, each compiled as the program is and for AVX2; the bits are the same.
+//! The loops over voxels, each compiled as the program is, for AVX2 and for AVX-512; the bits are the same.
 //!
 //! Nothing is contracted into a fused multiply-add, each voxel is computed alone, and sums have 16 lanes that are added in one order.
-#![expect(unsafe_code, reason = "calls the loops compiled for AVX2 after asking the processor for it")]
+#![expect(unsafe_code, reason = "calls loops compiled for AVX2 and AVX-512 after asking the processor")]
 
 use batchwright_core::math;
 
@@ -10,9 +10,12 @@ use batchwright_core::math;
 pub(super) enum Path {
     /// What the program was compiled for.
     Portable,
-    /// AVX2; made by [`Path::detect`] alone, on a processor that has it.
+    /// AVX2; made by [`Path::all`] alone, on a processor that has it.
     #[cfg(target_arch = "x86_64")]
     Avx2(Detected),
+    /// AVX-512, likewise.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Detected),
 }
 
 /// Proof that the processor has the instructions. Invariant: made after asking it.
@@ -21,18 +24,29 @@ pub(super) enum Path {
 pub(super) struct Detected(());
 
 impl Path {
+    /// Returns those that this processor has, the fastest last.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        #[cfg(target_arch = "x86_64")]
+        let wide = [
+            std::arch::is_x86_feature_detected!("avx2").then_some(Self::Avx2(Detected(()))),
+            std::arch::is_x86_feature_detected!("avx512f").then_some(Self::Avx512(Detected(()))),
+        ];
+        #[cfg(not(target_arch = "x86_64"))]
+        let wide: [Option<Self>; 0] = [];
+        std::iter::once(Self::Portable).chain(wide.into_iter().flatten())
+    }
+
     /// Returns the fastest that this processor has.
     pub(super) fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2") {
-            return Self::Avx2(Detected(()));
-        }
-        Self::Portable
+        Self::all().last().unwrap_or(Self::Portable)
     }
 }
 
 /// The terms in x of a bias field.
 pub(super) const TERMS: usize = 4;
+
+/// The most points of a curve.
+pub(super) const POINTS: usize = 64;
 
 /// Sums are kept in this many lanes.
 pub(super) const LANES: usize = 16;
@@ -85,7 +99,7 @@ impl Moments {
     }
 }
 
-/// Defines a loop and compiles it twice: as the program is compiled, and for AVX2.
+/// Defines a loop and compiles it as the program is compiled, for AVX2 and for AVX-512.
 macro_rules! loops {
     ($($(#[$meta:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $body:block)*) => {$(
         $(#[$meta])*
@@ -100,11 +114,20 @@ macro_rules! loops {
                 body($($argument),*);
             }
 
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f")]
+            fn avx512($($argument: $type),*) {
+                body($($argument),*);
+            }
+
             match path {
                 Path::Portable => body($($argument),*),
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: a `Detected` exists only where the processor has AVX2.
                 Path::Avx2(Detected(())) => unsafe { avx2($($argument),*) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: likewise.
+                Path::Avx512(Detected(())) => unsafe { avx512($($argument),*) },
             }
         }
     )*};
@@ -131,7 +154,8 @@ loops! {
     fn power(voxels: &mut [f32], sign: f32, low: f32, inverse: f32, range: f32, gamma: f32) {
         for x in voxels {
             let t = (sign * *x - low) * inverse;
-            let y = if t < f32::MIN_POSITIVE { 0.0 } else { math::exp(gamma * math::ln(t)) };
+            let y = math::pow(t, gamma);
+            let y = if t < f32::MIN_POSITIVE { 0.0 } else { y };
             let y = if 1.0 < y { 1.0 } else { y };
             *x = sign * (y * range + low);
         }
@@ -141,8 +165,8 @@ loops! {
     fn signed_power(voxels: &mut [f32], gamma: f32) {
         for x in voxels {
             let t = x.abs();
-            let y = if t < f32::MIN_POSITIVE { 0.0 } else { math::exp(gamma * math::ln(t)) };
-            let y = if f32::MAX < y { f32::MAX } else { y };
+            let y = math::pow(t, gamma);
+            let y = if t < f32::MIN_POSITIVE { 0.0 } else { y };
             *x = y.copysign(*x);
         }
     }
@@ -251,6 +275,24 @@ loops! {
         let [a, b, c, d] = terms;
         for (x, &p) in voxels.iter_mut().zip(places) {
             *x *= math::exp(((d * p + c) * p + b) * p + a);
+        }
+    }
+
+    /// x = y range + low, where y lies between the points around (x - low) scale; `last` is the last point
+    fn curve(voxels: &mut [f32], low: f32, scale: f32, range: f32, points: &[f32; POINTS], last: usize) {
+        let most = (last - 1) as u32;
+        for x in voxels {
+            let place = (*x - low) * scale;
+            let below = (place as u32).min(most);
+            let (a, b) = (points[below as usize % POINTS], points[(below + 1) as usize % POINTS]);
+            *x = (a + (place - below as f32) * (b - a)) * range + low;
+        }
+    }
+
+    /// x += cos cosines - sin sines
+    fn wave(voxels: &mut [f32], cosines: &[f32], sines: &[f32], cos: f32, sin: f32) {
+        for ((x, c), s) in voxels.iter_mut().zip(cosines).zip(sines) {
+            *x += cos * *c - sin * *s;
         }
     }
 }

@@ -5,11 +5,16 @@
 
 mod bias;
 mod blur;
+mod boxes;
 mod chain;
+mod fourier;
 mod gamma;
+mod histogram;
+mod kspace;
 mod linear;
 mod lines;
 mod loops;
+mod motion;
 mod noise;
 mod options;
 mod resolution;
@@ -20,12 +25,17 @@ use serde::{Deserialize, Serialize};
 
 pub use self::bias::{BiasField, BiasFieldDrawn};
 pub use self::blur::{Blur, BlurDrawn, Sharpen, SharpenDrawn, Sharper, Width};
+pub use self::boxes::{CutOut, CutOutDrawn, Fill, Swap, SwapDrawn};
 use self::chain::{Chain, Op, PieceNoise, piece_noise};
+use self::fourier::Fourier;
 pub use self::gamma::{Gamma, GammaDrawn, GammaOf};
+pub use self::histogram::{HistogramShift, HistogramShiftDrawn};
+pub use self::kspace::{Ghosting, GhostingDrawn, Gibbs, GibbsDrawn, Spike, SpikeDrawn};
 pub use self::linear::{
     Brightness, Contrast, ContrastDrawn, FactorDrawn, Offset, ScaleIntensity, ShiftDrawn, ShiftIntensity,
 };
 use self::loops::Path;
+pub use self::motion::{Motion, MotionDrawn, Move};
 pub use self::noise::{Noise, NoiseDrawn, Rician, RicianDrawn};
 use self::options::check_probability;
 pub use self::options::{Draws, Factors};
@@ -59,6 +69,7 @@ pub struct Scratch {
     copy: Vec<f32>,
     pairs: Vec<[u32; 2]>,
     weights: Vec<f32>,
+    fourier: Fourier,
     path: Path,
 }
 
@@ -77,6 +88,7 @@ impl Scratch {
             copy: Vec::new(),
             pairs: Vec::new(),
             weights: Vec::new(),
+            fourier: Fourier::new(),
             path,
         }
     }
@@ -213,6 +225,20 @@ transforms! {
     "anisotropy" Anisotropy(Anisotropy) -> AnisotropyDrawn;
     /// The brightness that a coil leaves.
     "bias_field" BiasField(BiasField) -> BiasFieldDrawn;
+    /// A random curve for the intensities.
+    "histogram_shift" HistogramShift(HistogramShift) -> HistogramShiftDrawn;
+    /// Motion during the scan.
+    "motion" Motion(Motion) -> MotionDrawn;
+    /// Ghosts of periodic motion.
+    "ghosting" Ghosting(Ghosting) -> GhostingDrawn;
+    /// Waves of sparks.
+    "spike" Spike(Spike) -> SpikeDrawn;
+    /// Ringing of edges.
+    "gibbs" Gibbs(Gibbs) -> GibbsDrawn;
+    /// Boxes cut out.
+    "cut_out" CutOut(CutOut) -> CutOutDrawn;
+    /// Boxes that change places.
+    "swap" Swap(Swap) -> SwapDrawn;
 }
 
 impl IntensityDrawn {

@@ -6,11 +6,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 
 fn paths() -> Vec<Path> {
-    let mut paths = vec![Path::Portable];
-    if Path::detect() != Path::Portable {
-        paths.push(Path::detect());
-    }
-    paths
+    Path::all().collect()
 }
 
 fn shape(channels: usize, size: [usize; 3]) -> PatchShape {
@@ -51,6 +47,13 @@ const ALL: &[&str] = &[
     r#"{"low_resolution": {"zoom": [0.4, 0.7]}}"#,
     r#"{"anisotropy": {}}"#,
     r#"{"bias_field": {}}"#,
+    r#"{"histogram_shift": {}}"#,
+    r#"{"motion": {}}"#,
+    r#"{"ghosting": {}}"#,
+    r#"{"spike": {"spikes": [2, 3]}}"#,
+    r#"{"gibbs": {"alpha": [0.3, 0.8]}}"#,
+    r#"{"cut_out": {"boxes": [2, 4], "size": [3, 2, 4], "fill": "mean"}}"#,
+    r#"{"swap": {"times": [3, 5], "size": [2, 3, 1]}}"#,
 ];
 
 fn draw(transform: &Intensity, context: &Context<'_>, shape: &PatchShape) -> Option<IntensityDrawn> {
@@ -102,7 +105,7 @@ fn results_are_those_of_numpy_and_scipy() {
     }
 }
 
-const CASES: usize = 45;
+const CASES: usize = 80;
 
 #[test]
 fn a_record_that_was_written_down_gives_the_same_bits() {
@@ -140,7 +143,7 @@ fn every_path_gives_the_golden_bits() {
     }
 }
 
-const GOLDEN: &str = "7b0b6f588c1352f5b749562f3a4582a0437617b0837aa61dc8e353189cc09104";
+const GOLDEN: &str = "dbb9b1e46336847364e5543003083fc5855ebb31ef0371d27250f3cf95449e62";
 
 #[test]
 fn transforms_together_are_the_transforms_one_after_another() {
@@ -209,6 +212,16 @@ const NEUTRAL: &[&str] = &[
     r#"{"low_resolution": {"zoom": [1, 1]}}"#,
     r#"{"anisotropy": {"factor": [1, 1]}}"#,
     r#"{"bias_field": {"coefficients": [0, 0]}}"#,
+    r#"{"histogram_shift": {"points": 2}}"#,
+    r#"{"motion": {"degrees": [0, 0], "millimetres": [0, 0]}}"#,
+    r#"{"motion": {"moves": [0, 0]}}"#,
+    r#"{"ghosting": {"intensity": [0, 0]}}"#,
+    r#"{"spike": {"intensity": [0, 0]}}"#,
+    r#"{"spike": {"spikes": [0, 0]}}"#,
+    r#"{"gibbs": {"alpha": [0, 0]}}"#,
+    r#"{"cut_out": {"boxes": [0, 0]}}"#,
+    r#"{"swap": {"times": [0, 0]}}"#,
+    r#"{"swap": {"size": [99, 99, 99]}}"#,
 ];
 
 #[test]
@@ -347,12 +360,88 @@ fn parameters_have_the_distribution_that_is_stated() {
         let of = |record: &serde_json::Value| vec![record["coefficients"][term].as_f64().unwrap()];
         kolmogorov_smirnov("bias field", drawn_numbers(r#"{"bias_field": {}}"#, of), between(-0.5, 0.5));
     }
+    let intensity = |record: &serde_json::Value| vec![record["intensity"].as_f64().unwrap()];
+    kolmogorov_smirnov("ghosting", drawn_numbers(r#"{"ghosting": {}}"#, intensity), between(0.5, 1.0));
+    kolmogorov_smirnov("spike", drawn_numbers(r#"{"spike": {}}"#, intensity), between(1.0, 3.0));
+    let alpha = |record: &serde_json::Value| vec![record["alpha"].as_f64().unwrap()];
+    kolmogorov_smirnov("gibbs", drawn_numbers(r#"{"gibbs": {}}"#, alpha), between(0.0, 1.0));
+    for m in [0, 1] {
+        let time = |record: &serde_json::Value| vec![record["moves"][m]["time"].as_f64().unwrap()];
+        let middle = (m + 1) as f64 / 3.0;
+        kolmogorov_smirnov(
+            "time",
+            drawn_numbers(r#"{"motion": {}}"#, time),
+            between(middle - 0.1, middle + 0.1),
+        );
+        let degrees = |record: &serde_json::Value| vec![record["moves"][m]["degrees"][2].as_f64().unwrap()];
+        kolmogorov_smirnov("degrees", drawn_numbers(r#"{"motion": {}}"#, degrees), between(-10.0, 10.0));
+        let shift = |record: &serde_json::Value| vec![record["moves"][m]["millimetres"][0].as_f64().unwrap()];
+        kolmogorov_smirnov("shift", drawn_numbers(r#"{"motion": {}}"#, shift), between(-10.0, 10.0));
+    }
+    // Of three points the middle one is uniform; of four, the third is uniform above the second.
+    let middle = |record: &serde_json::Value| vec![record["channels"][0][1].as_f64().unwrap()];
+    let middles = drawn_numbers(r#"{"histogram_shift": {"points": 3}}"#, middle);
+    kolmogorov_smirnov("histogram shift", middles, between(0.0, 1.0));
+    let third = |record: &serde_json::Value| {
+        let [second, third] = [1, 2].map(|i| record["channels"][1][i].as_f64().unwrap());
+        vec![(third - second) / (1.0 - second)]
+    };
+    let thirds = drawn_numbers(r#"{"histogram_shift": {"points": 4}}"#, third);
+    kolmogorov_smirnov("histogram shift", thirds, between(0.0, 1.0));
     for axis in 0..3 {
         let of = |record: &serde_json::Value| vec![record["channels"][1][axis].as_f64().unwrap()];
         kolmogorov_smirnov("blur", drawn_numbers(r#"{"blur": {}}"#, of), between(0.5, 1.0));
         let millimetres = drawn_numbers(r#"{"blur": {"sigma": {"millimetres": [0, 2]}}}"#, of);
         let most = 2.0 / [1.0, 0.8, 2.0][axis];
         kolmogorov_smirnov("blur in millimetres", millimetres, between(0.0, most));
+    }
+}
+
+/// Checks that whole numbers are uniform over `low..=high`, each within five standard deviations.
+fn equally_often(what: &str, draws: &[f64], low: i64, high: i64) {
+    let (n, p) = (draws.len() as f64, 1.0 / (high - low + 1) as f64);
+    for value in low..=high {
+        let times = draws.iter().filter(|&&x| x == value as f64).count() as f64;
+        assert!(
+            (times - n * p).abs() <= 5.0 * (n * p * (1.0 - p)).sqrt(),
+            "{what}: {value} {times} times of {n}"
+        );
+    }
+    assert!(draws.iter().all(|&x| low as f64 <= x && x <= high as f64), "{what}");
+}
+
+#[test]
+fn places_and_numbers_come_equally_often_the_last_one_too() {
+    let ghosts = |record: &serde_json::Value| vec![record["ghosts"].as_f64().unwrap()];
+    equally_often("ghosts", &drawn_numbers(r#"{"ghosting": {}}"#, ghosts), 4, 10);
+    let axis = |record: &serde_json::Value| vec![record["axis"].as_f64().unwrap()];
+    equally_often("axis", &drawn_numbers(r#"{"ghosting": {}}"#, axis), 0, 2);
+    equally_often("axis", &drawn_numbers(r#"{"motion": {}}"#, axis), 2, 2);
+    for axis in 0..3 {
+        let frequency = |record: &serde_json::Value| vec![record["frequencies"][0][axis].as_f64().unwrap()];
+        equally_often("frequency", &drawn_numbers(r#"{"spike": {}}"#, frequency), -4, 3);
+        let origin = |record: &serde_json::Value| vec![record["origins"][0][axis].as_f64().unwrap()];
+        equally_often("cut out", &drawn_numbers(r#"{"cut_out": {"size": [3, 3, 3]}}"#, origin), 0, 5);
+        let swapped = |record: &serde_json::Value| vec![record["pairs"][0][1][axis].as_f64().unwrap()];
+        let last = drawn_numbers(r#"{"swap": {"size": [2, 2, 2]}}"#, swapped);
+        assert!(last.contains(&6.0) && last.contains(&0.0) && !last.contains(&7.0));
+    }
+}
+
+#[test]
+fn exchanges_end_and_keep_every_voxel() {
+    for size in [[1, 1, 1], [2, 2, 2], [3, 3, 3], [16, 1, 1], [5, 6, 7]] {
+        let shape = shape(1, size);
+        let patch = patch(&shape);
+        for position in 0..50 {
+            let drawn =
+                draw(&read(r#"{"swap": {"size": [2, 2, 2]}}"#), &Context::new(1, 0, position), &shape);
+            let mut out = applied(&[drawn.unwrap()], &patch, &shape, Path::detect());
+            let mut all = patch.clone();
+            out.sort_by(f32::total_cmp);
+            all.sort_by(f32::total_cmp);
+            assert_eq!(out, all);
+        }
     }
 }
 
@@ -422,5 +511,17 @@ const UNFIT: &[&str] = &[
     r#"{"low_resolution": {"channels": [2, null]}}"#,
     r#"{"anisotropy": {"axis": 3, "factor": 2, "channels": [true, true]}}"#,
     r#"{"bias_field": {"order": 1, "coefficients": [0, 0, 0], "channels": [true, true]}}"#,
+    r#"{"histogram_shift": {"channels": [[0.5], null]}}"#,
+    r#"{"histogram_shift": {"channels": [[0, 2, 1], null]}}"#,
+    r#"{"motion": {"axis": 2, "moves": [{"degrees": [0, 0, 0], "millimetres": [0, 0, 0], "time": 2}], "channels": [true, true]}}"#,
+    r#"{"motion": {"axis": 3, "moves": [], "channels": [true, true]}}"#,
+    r#"{"ghosting": {"axis": 0, "ghosts": 0, "intensity": 1, "channels": [true, true]}}"#,
+    r#"{"spike": {"frequencies": [[0, 0, 2]], "intensity": 1, "channels": [true, true]}}"#,
+    r#"{"spike": {"frequencies": [[-3, 0, 0]], "intensity": 1, "channels": [true, true]}}"#,
+    r#"{"gibbs": {"alpha": 2, "channels": [true, true]}}"#,
+    r#"{"cut_out": {"origins": [[0, 0, 3]], "size": [1, 1, 2], "fill": "mean", "channels": [true, true]}}"#,
+    r#"{"cut_out": {"origins": [[18446744073709551615, 0, 3]], "size": [1, 1, 1], "fill": "mean", "channels": [true, true]}}"#,
+    r#"{"swap": {"pairs": [[[0, 0, 0], [1, 1, 1]]], "size": [2, 2, 2], "channels": [true, true]}}"#,
+    r#"{"swap": {"pairs": [[[0, 0, 0], [4, 0, 0]]], "size": [2, 2, 2], "channels": [true, true]}}"#,
     r#"{"bias_field": {"order": 99999999999, "coefficients": [0, 0, 0], "channels": [true, true]}}"#,
 ];

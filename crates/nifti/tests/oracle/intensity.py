@@ -120,7 +120,107 @@ def bias_field(a, r):
     return a * np.exp(total)
 
 
+def histogram_shift(r):
+    def f(x, curve):
+        y = (x - x.min()) / np.ptp(x)
+        return np.interp(y, np.linspace(0, 1, len(curve)), curve) * np.ptp(x) + x.min()
+    return lambda a: per_channel(f)(a, r["channels"])
+
+
+def kspace(x):
+    return np.fft.fftshift(np.fft.fftn(x))
+
+
+def image(k):
+    return np.fft.ifftn(np.fft.ifftshift(k)).real
+
+
+def planes(axis):
+    """Indexes planes along x, y or z (0, 1, 2) of [z, y, x]."""
+    return lambda i: tuple(i if a == 2 - axis else slice(None) for a in range(3))
+
+
+@some
+def ghosting(x, r):
+    if x.shape[2 - r["axis"]] == 1:
+        return x
+    k, at = kspace(x), planes(r["axis"])
+    middle = x.shape[2 - r["axis"]] // 2
+    keep = k[at(middle)].copy()
+    k[at(slice(None, None, r["ghosts"]))] *= 1 - r["intensity"]
+    k[at(middle)] = keep
+    return image(k)
+
+
+@some
+def spike(x, r):
+    k = kspace(x)
+    most = np.abs(k).max()
+    for f in r["frequencies"]:
+        k[tuple(c + n // 2 for c, n in zip(f[::-1], x.shape))] += r["intensity"] * most
+    return image(k)
+
+
+@some
+def gibbs(x, r):
+    f = np.meshgrid(*[np.arange(-(n // 2), n - n // 2) / n for n in x.shape], indexing="ij")
+    whole = sum((n // 2 / n) ** 2 for n in x.shape) ** 0.5
+    distance = np.sqrt(sum(c**2 for c in f))
+    radius = (1 - r["alpha"]) * whole
+    assert r["alpha"] == 1 or np.abs(distance - radius).min() > 1e-6
+    return image(kspace(x) * (distance <= radius))
+
+
+def moved(x, m):
+    a, b, c = np.deg2rad(m["degrees"])
+    rx = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
+    ry = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
+    rz = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
+    s = np.diag(SPACING)
+    matrix = (np.linalg.inv(s) @ rz @ ry @ rx @ s)[::-1, ::-1]  # in voxels, z, y, x
+    middle = (np.array(x.shape) - 1) / 2
+    offset = middle - matrix @ middle + (np.array(m["millimetres"]) / SPACING)[::-1]
+    return ndimage.affine_transform(x, matrix, offset, order=1, mode="nearest")
+
+
+@some
+def motion(x, r):
+    n, at = x.shape[2 - r["axis"]], planes(r["axis"])
+    slab = np.array([sum(m["time"] * n <= p for m in r["moves"]) for p in range(n)])
+    unmoved = slab[n // 2]
+    images = [moved(x, m) for m in r["moves"]]
+    images.insert(unmoved, x)
+    k = kspace(x)
+    for p in range(n):
+        k[at(p)] = kspace(images[slab[p]])[at(p)]
+    return image(k)
+
+
+def box(origin, size):
+    return tuple(slice(o, o + s) for o, s in zip(origin[::-1], size[::-1]))
+
+
+@some
+def cut_out(x, r):
+    y = x.copy()
+    fill = {"minimum": x.min(), "mean": x.mean()}[r["fill"]] if isinstance(r["fill"], str) else r["fill"]["value"]
+    for o in r["origins"]:
+        y[box(o, r["size"])] = fill
+    return y
+
+
+@some
+def swap(x, r):
+    y = x.copy()
+    for a, b in r["pairs"]:
+        a, b = box(a, r["size"]), box(b, r["size"])
+        y[a], y[b] = y[b].copy(), y[a].copy()
+    return y
+
+
 MAKE = {
+    "histogram_shift": histogram_shift, "ghosting": ghosting, "spike": spike, "gibbs": gibbs, "motion": motion,
+    "cut_out": cut_out, "swap": swap,
     "low_resolution": low_resolution, "anisotropy": anisotropy, "bias_field": bias_field,
     "blur": lambda r: lambda a: per_channel(blur)(a, r["channels"]),
     "sharpen": lambda r: lambda a: per_channel(sharpen)(a, r["channels"]),
@@ -152,12 +252,34 @@ RECORDS = [
     {"bias_field": {"order": 1, "coefficients": [0.25, -0.5, 0.75, 1.0], "channels": [False, True]}},
 ]
 
+BOTH = [True, True]
+MOVES = [dict(degrees=[5.0, -7.0, 9.0], millimetres=[0.5, -1.0, 1.5], time=0.3),
+         dict(degrees=[-4.0, 2.0, 12.0], millimetres=[-2.0, 0.0, 0.7], time=0.7)]
+RECORDS += [
+    {"histogram_shift": {"channels": [[0, 0.2, 0.3, 0.9, 1.0], None]}},
+    {"histogram_shift": {"channels": [[0, 1.0], [0, 0.05, 0.4, 0.45, 0.5, 0.51, 0.9, 1.0]]}},
+    *({"ghosting": dict(axis=axis, ghosts=g, intensity=0.75, channels=c)}
+      for axis, g, c in [(0, 2, BOTH), (1, 3, [True, False]), (2, 4, BOTH)]),
+    {"spike": dict(frequencies=[[-3, 2, -1], [1, -2, 0]], intensity=0.5, channels=BOTH, only="box")},
+    {"spike": dict(frequencies=[[4, -4, 0]], intensity=-2.0, channels=[False, True], only="plane")},
+    {"gibbs": dict(alpha=0.35, channels=BOTH)}, {"gibbs": dict(alpha=0.8, channels=[True, False])},
+    {"gibbs": dict(alpha=1.0, channels=BOTH)},
+    *({"motion": dict(axis=axis, moves=MOVES, channels=BOTH)} for axis in (0, 1, 2)),
+    {"motion": dict(axis=2, moves=MOVES[:1], channels=[False, True], only="box")},
+    {"cut_out": dict(origins=[[0, 1, 2], [4, 3, 0]], size=[3, 2, 2], fill="mean", channels=BOTH, only="box")},
+    {"cut_out": dict(origins=[[0, 0, 0]], size=[1, 1, 1], fill={"value": 7.5}, channels=BOTH)},
+    {"cut_out": dict(origins=[[3, 2, 0]], size=[4, 1, 1], fill="minimum", channels=[False, True], only="plane")},
+    {"swap": dict(pairs=[[[0, 0, 0], [4, 4, 3]], [[1, 1, 0], [0, 3, 0]]], size=[3, 2, 2], channels=BOTH, only="box")},
+]
+
 cases = []
 for record in RECORDS:
     (key, r), = record.items()
     only = r.pop("only", None)
     for name, a in PATCHES.items():
         if only and name != only:
+            continue
+        if "axis" in r and a.shape[3 - r["axis"]] == 1 and key == "motion":
             continue
         y = MAKE[key](r)(a.astype(np.float64))
         assert y.shape == a.shape and np.isfinite(y).all(), record
