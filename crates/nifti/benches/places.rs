@@ -1,5 +1,7 @@
 //! What finding the classes of a label map, drawing places, and blending patches cost.
 
+#![allow(clippy::result_large_err, reason = "the closures return the crate's error")]
+
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;

@@ -225,6 +225,16 @@ pub enum Error {
         /// How many there are.
         patches: usize,
     },
+    /// Planes are missing where a file was to be ended.
+    #[error("{}: a file of {planes} planes cannot be ended after {found} of them", path.display())]
+    PlanesMissing {
+        /// The file.
+        path: PathBuf,
+        /// How many planes were written.
+        found: usize,
+        /// How many there are, of all channels.
+        planes: usize,
+    },
     /// Bytes that should be a class index are none.
     #[error("the index of classes cannot be read: {reason}")]
     ClassIndexBytes {

@@ -87,4 +87,4 @@ pub use subjects::{
 };
 pub use volume::Volume;
 pub use voxels::{Voxel, VoxelSlice, VoxelType};
-pub use write::{NewVolume, Space, WriteOptions};
+pub use write::{NewVolume, Space, VolumeFile, WriteOptions};

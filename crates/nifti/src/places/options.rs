@@ -14,6 +14,7 @@ use super::place::{Place, Places};
 use super::weights::WeightSums;
 use crate::affine::Affine;
 use crate::error::Error;
+use crate::gather::Outside;
 use crate::voxels::VoxelSlice;
 
 /// The patches that are cut out of each volume.
@@ -37,6 +38,10 @@ pub struct PatchOptions {
     /// How much foreground a patch may have; by default any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreground_fraction: Option<ForegroundFraction>,
+    /// What a patch shows outside of its volume, where it is larger or a spatial change reaches out: a number (after
+    /// normalisation), `minimum`, `edge` or `reflect`. By default what the preset of the augmentation says, else 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pad: Option<Outside>,
     /// Where the patches of validation and test volumes lie: `center` (the default), or `{ grid: { overlap: … } }`. Nothing
     /// is drawn there, so that the figures of two epochs compare.
     #[serde(default)]
@@ -109,7 +114,7 @@ impl PatchOptions {
     /// # Errors
     /// Names the first key that cannot be.
     pub fn check(&self, key: &str) -> Result<(), Error> {
-        let Self { size, per_volume, sampler, foreground_fraction, validation } = self;
+        let Self { size, per_volume, sampler, foreground_fraction, pad, validation } = self;
         if size
             .iter()
             .try_fold(1_usize, |product, &n| product.checked_mul(n))
@@ -131,6 +136,9 @@ impl PatchOptions {
                 let expected = "left out where the sampler is a grid, which says itself how many there are";
                 return Err(Error::choice(format!("{key}.per_volume"), expected, per_volume));
             }
+        }
+        if let Some(pad) = pad {
+            pad.check(&format!("{key}.pad"))?;
         }
         if let FixedSampler::Grid { overlap } = validation {
             overlap.check(&format!("{key}.validation.grid.overlap"), *size)?;
@@ -517,7 +525,8 @@ mod tests {
     #[test]
     fn options_are_read_from_their_words() {
         let read = |text: &str| serde_json::from_str::<PatchOptions>(text);
-        let options = read(r#"{ "size": [96, 96, 1] }"#).unwrap();
+        let options = read(r#"{ "size": [96, 96, 1], "pad": "reflect" }"#).unwrap();
+        assert_eq!(options.pad, Some(Outside::Reflect));
         assert_eq!((options.per_volume, &options.sampler), (1, &PatchSampler::Uniform));
         assert_eq!(options.patches([240, 240, 155]).unwrap(), 1);
         let sampler = |text: &str| {

@@ -1,12 +1,14 @@
 //! Volumes into files.
 
 mod form;
+mod planes;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use flate2::{Compression, GzBuilder};
+use tempfile::NamedTempFile;
 
 use crate::affine::VoxelToWorld;
 use crate::convert::Scaling;
@@ -16,6 +18,7 @@ use crate::header::{ByteOrder, Header, Storage, Version};
 use crate::voxels::{VoxelSlice, with_voxels};
 
 use form::QuaternionForm;
+pub use planes::VolumeFile;
 
 /// What the world coordinates of a file refer to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,33 +134,15 @@ impl NewVolume<'_> {
         }
         self.check_voxels()?;
         let level = gzip.then_some(level);
-        let folder = match path.parent() {
-            Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
-            Some(folder) => folder,
-            None => return Err(Error::choice("path", "the name of a file", path.display())),
-        };
-        let failed = |source| Error::io("write", path, source);
-        let mut temporary = tempfile::Builder::new();
-        temporary.prefix(".").suffix(".part");
-        #[cfg(unix)]
-        {
-            // As files are made otherwise: what the umask allows. The default is for the owner's eyes only.
-            use std::os::unix::fs::PermissionsExt;
-            temporary.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let mut file = temporary.tempfile_in(folder).map_err(failed)?;
-        self.write_to(file.as_file_mut(), header, level).map_err(failed)?;
-        file.as_file().sync_all().map_err(failed)?;
-        file.persist(path).map_err(|error| failed(error.error))?;
-        // The name is on the disk when the folder is.
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+        let mut file = temporary(path)?;
+        self.write_to(file.as_file_mut(), header, level)
+            .map_err(|source| Error::io("write", path, source))?;
+        persist(file, path)
     }
 
     /// Writes header and voxels, and everything that buffers hold.
     fn write_to(&self, to: impl Write, header: &Header, level: Option<u32>) -> io::Result<()> {
-        let mut start = header.encode();
-        // The four bytes that say that no extension follows, and whatever is left out before the voxels.
-        start.resize(header.vox_offset() as usize, 0);
+        let start = start_of(header);
         let mut to = BufWriter::with_capacity(1 << 16, to);
         if let Some(level) = level {
             let mut gzip = GzBuilder::new().write(&mut to, Compression::new(level));
@@ -238,6 +223,45 @@ impl NewVolume<'_> {
         header.rest.xyzt_units = nifti::Unit::Mm as i32;
         Ok(header)
     }
+}
+
+/// Returns everything before the voxels.
+fn start_of(header: &Header) -> Vec<u8> {
+    let mut start = header.encode();
+    // The four bytes that say that no extension follows, and whatever is left out before the voxels.
+    start.resize(header.vox_offset() as usize, 0);
+    start
+}
+
+/// Returns the folder that a file is to lie in.
+fn folder_of(path: &Path) -> Result<&Path, Error> {
+    match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => Ok(Path::new(".")),
+        Some(folder) => Ok(folder),
+        None => Err(Error::choice("path", "the name of a file", path.display())),
+    }
+}
+
+/// Makes a file of another name in the folder of `path`, which is gone again unless it is persisted.
+fn temporary(path: &Path) -> Result<NamedTempFile, Error> {
+    let mut temporary = tempfile::Builder::new();
+    temporary.prefix(".").suffix(".part");
+    #[cfg(unix)]
+    {
+        // As files are made otherwise: what the umask allows. The default is for the owner's eyes only.
+        use std::os::unix::fs::PermissionsExt;
+        temporary.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    temporary.tempfile_in(folder_of(path)?).map_err(|source| Error::io("write", path, source))
+}
+
+/// Gives a file its name when all of it has reached the disk.
+fn persist(file: NamedTempFile, path: &Path) -> Result<(), Error> {
+    let failed = |source| Error::io("write", path, source);
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    // The name is on the disk when the folder is.
+    File::open(folder_of(path)?).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
 /// Returns whether the name of a file asks for compression.
