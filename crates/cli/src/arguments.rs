@@ -27,6 +27,10 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Proof that every sample comes exactly once, over ranks, by running the plan
     Verify(Verify),
+    /// What one NIfTI file is: header, statistics, three planes as PNG
+    Inspect(Inspect),
+    /// A generated data set of volumes with labels, without a download
+    Phantom(Phantom),
     /// The JSON Schema of configuration files
     Schema,
 }
@@ -171,6 +175,94 @@ pub(crate) struct Verify {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// A NIfTI file
+    pub(crate) file: PathBuf,
+    /// Print the facts as JSON: shape, type, affine, codes, orientation, scaling, statistics, SHA-256 of the voxels
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Draw three orthogonal planes into this file, with letters at the edges
+    #[arg(long, value_name = "PNG")]
+    pub(crate) out: Option<PathBuf>,
+    /// A file of labels on the same grid, to be outlined in the picture
+    #[arg(long, value_name = "FILE", requires = "out")]
+    pub(crate) label: Option<PathBuf>,
+    /// The planes of the picture, as a voxel; by default those with most labels, or the middle
+    #[arg(long, value_name = "X,Y,Z", value_parser = three::<usize>, requires = "out")]
+    pub(crate) at: Option<[usize; 3]>,
+    /// The frame of the picture, from 0
+    #[arg(long, default_value_t = 0, requires = "out")]
+    pub(crate) frame: usize,
+    /// Draw the patient's left on the left; by default it is on the right
+    #[arg(long, requires = "out")]
+    pub(crate) neurological: bool,
+    /// Pixels of the longest side in the picture
+    #[arg(long, default_value_t = 320, requires = "out", value_name = "PIXELS")]
+    pub(crate) size: usize,
+    /// Read the header only
+    #[arg(long)]
+    pub(crate) header: bool,
+    /// Read files that break the format where there is no doubt about their voxels, with a warning
+    #[arg(long)]
+    pub(crate) lenient: bool,
+}
+
+/// Which part of a body is generated.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Body {
+    /// A head in magnetic resonance: T1, T2, FLAIR
+    Head,
+    /// A trunk in computed tomography, then magnetic resonance
+    Trunk,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Phantom {
+    /// The folder to make: imagesTr, labelsTr and dataset.json
+    pub(crate) folder: PathBuf,
+    /// How many subjects
+    #[arg(long, default_value_t = 16, value_name = "N")]
+    pub(crate) subjects: usize,
+    /// Voxels along x, y and z
+    #[arg(long, default_value = "64,64,64", value_name = "X,Y,Z", value_parser = three::<usize>)]
+    pub(crate) shape: [usize; 3],
+    /// How many contrasts each has; more than one make images of four dimensions
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) channels: usize,
+    /// How many kinds of organs are labelled
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub(crate) classes: usize,
+    /// What everything is drawn from
+    #[arg(long, default_value_t = 42)]
+    pub(crate) seed: u64,
+    /// The number of the first subject, so that a second set has others
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) first: usize,
+    /// What is imitated
+    #[arg(long, default_value = "head")]
+    pub(crate) body: Body,
+    /// Millimetres between voxels; by default so that the body fits
+    #[arg(long, value_name = "X,Y,Z", value_parser = three::<f64>)]
+    pub(crate) spacing: Option<[f64; 3]>,
+    /// The strength of the noise; 0 is none
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) noise: f32,
+    /// All alike: upright in the orientation RAS, one spacing, 16 bits, little-endian, compressed; by default each varies
+    #[arg(long)]
+    pub(crate) uniform: bool,
+    /// Compress all files, or none; by default it varies, or all are with --uniform
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) compress: Option<bool>,
+}
+
+/// Reads three numbers with commas between.
+fn three<T: std::str::FromStr>(text: &str) -> Result<[T; 3], String> {
+    let numbers: Option<Vec<T>> = text.split(',').map(|number| number.trim().parse().ok()).collect();
+    let numbers = numbers.and_then(|numbers| <[T; 3]>::try_from(numbers).ok());
+    numbers.ok_or_else(|| "three numbers are expected, with commas between: 64,64,48".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -191,5 +283,13 @@ mod tests {
             Arguments::try_parse_from(["batchwright", "train", "--resume=runs/x", "a.yaml"]).unwrap();
         let Command::Train(train) = parsed.command else { panic!("another command") };
         assert_eq!(train.resume, Some(Some(PathBuf::from("runs/x"))));
+    }
+
+    #[test]
+    fn lists_of_three_are_three_numbers() {
+        assert_eq!(three::<usize>("64, 48,3"), Ok([64, 48, 3]));
+        for wrong in ["64", "1,2", "1,2,3,4", "1,2,x", "1,2,-3", ""] {
+            assert!(three::<usize>(wrong).is_err(), "{wrong}");
+        }
     }
 }

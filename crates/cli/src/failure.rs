@@ -43,6 +43,18 @@ impl Failure {
         }
     }
 
+    /// An error of volumes: of a choice on the command line, of the machine, or of the data.
+    pub(crate) fn volume(error: batchwright_nifti::Error) -> Self {
+        use batchwright_core::{Fault, fault_of_io};
+        match &error {
+            batchwright_nifti::Error::Choice { .. } => Self::usage(error.into()),
+            batchwright_nifti::Error::Io { source, .. } if fault_of_io(source) == Fault::Environment => {
+                Self::environment(error.into())
+            }
+            _ => Self::data(error.into()),
+        }
+    }
+
     pub(crate) fn code(&self) -> u8 {
         self.code
     }

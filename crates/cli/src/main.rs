@@ -6,7 +6,9 @@ mod bench;
 #[cfg(feature = "train")]
 mod eval;
 mod failure;
+mod inspect;
 mod open;
+mod phantom;
 mod preview;
 #[cfg(feature = "train")]
 mod signals;
@@ -63,6 +65,8 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Batch(arguments) => batch::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
+        Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Phantom(arguments) => phantom::run(arguments),
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&batchwright_config::schema());
             print(&schema.map_err(|error| Failure::ours(error.into()))?)?;

@@ -19,6 +19,7 @@ mod gather;
 mod geometry;
 mod gzip;
 mod header;
+mod inspect;
 mod intensity;
 mod mapped;
 mod options;
@@ -54,6 +55,10 @@ pub use gather::{
 };
 pub use geometry::{Geometry, GeometrySource};
 pub use header::{ByteOrder, Header, Storage, Version};
+pub use inspect::{
+    ColorFacts, ComplexFacts, Facts, HeaderFacts, PictureOptions, RealFacts, VoxelFacts,
+    picture as picture_of,
+};
 pub use intensity::{
     Anisotropy, AnisotropyDrawn, BiasField, BiasFieldDrawn, Blur, BlurDrawn, Brightness, Contrast,
     ContrastDrawn, CutOut, CutOutDrawn, Draws, FactorDrawn, Factors, Fill, Gamma, GammaDrawn, GammaOf,

@@ -1,4 +1,5 @@
 //! Tests of the crate as a whole, in one program.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
+mod inspecting;
 mod reading;
