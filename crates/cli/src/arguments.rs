@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// A generated data set of volumes with labels, without a download
     Phantom(Phantom),
+    /// Decoded volumes in the directory of a cache
+    Cache(Cache),
     /// The JSON Schema of configuration files
     Schema,
 }
@@ -261,6 +263,30 @@ fn three<T: std::str::FromStr>(text: &str) -> Result<[T; 3], String> {
     let numbers: Option<Vec<T>> = text.split(',').map(|number| number.trim().parse().ok()).collect();
     let numbers = numbers.and_then(|numbers| <[T; 3]>::try_from(numbers).ok());
     numbers.ok_or_else(|| "three numbers are expected, with commas between: 64,64,48".to_owned())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cache {
+    #[command(subcommand)]
+    pub(crate) command: CacheCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// What is there, the longest unused first, and who uses it
+    Stat(CacheDirectory),
+    /// Remove what no process uses
+    Clear(CacheDirectory),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CacheDirectory {
+    /// The directory of the cache
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod arguments;
 mod batch;
 mod bench;
+mod cache;
 #[cfg(feature = "train")]
 mod eval;
 mod failure;
@@ -67,6 +68,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Verify(arguments) => verify::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Phantom(arguments) => phantom::run(arguments),
+        Command::Cache(arguments) => cache::run(&arguments.command),
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&batchwright_config::schema());
             print(&schema.map_err(|error| Failure::ours(error.into()))?)?;
