@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use batchwright_nifti::{
     Convention, Facts, MontageOptions, PictureOptions, Position, ReadOptions, picture_of,
 };
@@ -34,7 +35,12 @@ pub(crate) fn run(arguments: &Inspect) -> Result<ExitCode> {
             },
         };
         let picture = picture_of(&arguments.file, &read, &options).map_err(Failure::volume)?;
-        picture.write_png(out).map_err(Failure::volume)?;
+        if let Some(folder) = out.parent() {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make the folder {}", folder.display()))
+                .map_err(Failure::environment)?;
+        }
+        picture.write_png(out).map_err(|error| Failure::environment(error.into()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
