@@ -77,20 +77,18 @@ pub enum Error {
     },
     /// Two files of a subject do not have the same shape.
     #[error(
-        "subject `{subject}`: {} has the shape {first_shape:?}, and {} has {second_shape:?} (x, y, z)",
-        first.display(), second.display()
+        "subject `{subject}`: {} has the shape {:?}, and {} has {:?} (x, y, z)",
+        first.display(), shapes[0], second.display(), shapes[1]
     )]
     Shapes {
         /// The subject.
         subject: String,
         /// The one file.
         first: PathBuf,
-        /// Its shape.
-        first_shape: [usize; 3],
         /// The other file.
         second: PathBuf,
-        /// Its shape.
-        second_shape: [usize; 3],
+        /// The shape of each.
+        shapes: Box<[[usize; 3]; 2]>,
     },
     /// Two files of a subject do not lie at the same place.
     #[error(
@@ -351,7 +349,6 @@ impl Error {
 
 impl Error {
     /// Names the subject on which an error happened.
-    #[expect(dead_code, reason = "subjects are opened when reading is there")]
     pub(crate) fn of_subject(self, subject: &str) -> Self {
         Self::Subject { subject: subject.to_owned(), source: Box::new(self) }
     }

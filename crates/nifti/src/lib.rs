@@ -3,6 +3,9 @@
 mod affine;
 mod aggregate;
 mod cache;
+#[allow(dead_code, reason = "some of it is for patch sets")]
+mod cast;
+mod check;
 mod container;
 mod convert;
 mod crop;
@@ -44,6 +47,7 @@ pub use cache::{
     Cache, CacheCleared, CacheEntry, CacheOptions, CacheReport, CacheStatistics, Inflations, KeyBy,
     VolumeOrder, Voxels,
 };
+pub use check::{CheckKind, CheckOptions, CheckProblem, CheckReport, LabelCount, Severity, check};
 pub use convert::Scaling;
 pub use datatype::Datatype;
 pub use error::Error;
@@ -88,7 +92,8 @@ pub use spatial::{
 };
 pub use split::{Sides, Split, SplitBy};
 pub use subjects::{
-    CsvManifest, DatasetJson, FactsTable, GlobManifest, JsonPart, Manifest, Patterns, Subject, Subjects,
+    CsvManifest, DatasetJson, FactsTable, GEOMETRY_TOLERANCE, GlobManifest, JsonPart, Manifest, OpenSubject,
+    Patterns, Subject, SubjectSet, Subjects,
 };
 pub use volume::Volume;
 pub use voxels::{Voxel, VoxelSlice, VoxelType};

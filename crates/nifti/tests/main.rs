@@ -3,3 +3,4 @@
 
 mod inspecting;
 mod reading;
+mod subjects;

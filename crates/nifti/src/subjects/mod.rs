@@ -5,6 +5,7 @@ mod facts;
 mod manifest;
 mod msd;
 mod pattern;
+mod set;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ pub use csv_file::CsvManifest;
 pub use facts::FactsTable;
 pub use manifest::{GlobManifest, Manifest, Patterns};
 pub use msd::{DatasetJson, JsonPart};
+pub use set::{GEOMETRY_TOLERANCE, OpenSubject, SubjectSet};
+pub(crate) use set::{compare, corners_apart};
 
 /// What is loaded together: images of one place, which become channels, a label map, and what is known about them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +56,8 @@ impl Subjects {
     /// # Errors
     /// Refuses an id that comes twice and a subject without images.
     pub fn new(list: Vec<Subject>) -> Result<Self, Error> {
-        let places = (0..list.len()).map(|index| format!("subject {index}")).collect();
-        Self::listed(Path::new(""), list, places)
+        let places = (0..list.len()).map(|index| format!(", number {index}")).collect();
+        Self::listed(Path::new("list of subjects"), list, places)
     }
 
     /// Makes a list of subjects that stand at `places` of a file.
@@ -110,7 +113,7 @@ impl Subjects {
         &self.list
     }
 
-    /// Returns the file that lists them, or the folder that a pattern was looked for in; empty if there is none.
+    /// Returns the file that lists them, or the folder that a pattern was looked for in.
     pub fn manifest(&self) -> &Path {
         &self.manifest
     }
@@ -276,7 +279,7 @@ mod tests {
     #[test]
     fn an_id_that_comes_twice_and_a_subject_without_images_are_errors() {
         let twice = Subjects::new(vec![subject("a"), subject("b"), subject("a")]).unwrap_err();
-        assert!(twice.to_string().ends_with("found `a` again, which is at subject 0"), "{twice}");
+        assert!(twice.to_string().ends_with("found `a` again, which is at number 0"), "{twice}");
         let bare = Subjects::new(vec![Subject { id: "a".to_owned(), ..Subject::default() }]).unwrap_err();
         assert!(bare.to_string().ends_with("expected an image, found none for the subject `a`"), "{bare}");
     }
