@@ -69,7 +69,7 @@ pub fn region(bytes: &[u8]) {
     });
     let mut next = || numbers.next().unwrap_or(0);
     let [shape, origin, size] = std::array::from_fn(|_| std::array::from_fn(|_| next() as usize));
-    let (start, element, gap, most) = (next(), 1 + (next() % 16) as usize, next(), next() % (1 << 24));
+    let (start, element, gap, most) = (next(), 1 + (next() % 16) as usize, next(), next() % (1 << 16));
     let Ok(region) = Region::new(origin, size, shape) else { return };
     let array = shape.iter().try_fold(element as u64, |bytes, &n| bytes.checked_mul(n as u64));
     let Some(end) = array.and_then(|bytes| bytes.checked_add(start)).filter(|&end| end < i64::MAX as u64)
