@@ -1,6 +1,7 @@
 //! A displacement along rows, in stored voxels.
 
 use super::course::POINT;
+use super::level::Level;
 use crate::affine::Affine;
 use crate::spatial::Displacement;
 
@@ -102,7 +103,7 @@ impl BendRow {
     }
 
     /// Goes to the row of a y.
-    pub(super) fn set_y(&mut self, bend: &Bend, y: usize) {
+    pub(super) fn set_y(&mut self, level: Level, bend: &Bend, y: usize) {
         let (first, weights) = &bend.rows[y];
         for (at, sum) in self.line.iter_mut().enumerate() {
             let c = [0, 1, 2, 3].map(|k| self.plane[(first + k) * bend.n[0] + at]);
@@ -113,12 +114,19 @@ impl BendRow {
             for (range, first) in &bend.cells {
                 let c = [0, 1, 2, 3].map(|k| self.line[first + k][axis]);
                 let [w0, w1, w2, w3] = [0, 1, 2, 3].map(|k| &bend.across[k][range.clone()]);
-                let weights = w0.iter().zip(w1).zip(w2).zip(w3);
-                for (by, (((w0, w1), w2), w3)) in by[range.clone()].iter_mut().zip(weights) {
-                    *by = (w0 * c[0] + w1 * c[1] + w2 * c[2] + w3 * c[3]) as i32;
+                let by = &mut by[range.clone()];
+                let done = match level {
+                    Level::Scalar => 0,
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx2(proof) => super::avx2::bend(proof, [w0, w1, w2, w3], c, by),
+                };
+                for x in done..by.len() {
+                    by[x] = mix(&[w0[x], w1[x], w2[x], w3[x]], c) as i32;
                 }
             }
-            let (least, most) = by.iter().fold((i32::MAX, i32::MIN), |(a, b), &x| (a.min(x), b.max(x)));
+            let by = &self.by[axis];
+            let ends = |(low, high): (i32, i32), &x: &i32| (low.min(x), high.max(x));
+            let (least, most) = level.run(|| by.iter().fold((i32::MAX, i32::MIN), ends));
             self.bounds[axis] = [least, most].map(Self::fixed);
         }
     }
@@ -134,7 +142,7 @@ impl BendRow {
         [0, 1, 2].map(|axis| Self::fixed(self.by[axis][x]))
     }
 
-    #[allow(dead_code, reason = "for vector code")]
+    #[cfg(target_arch = "x86_64")]
     /// Returns the displacements of a row along a stored axis, in units of 2^-20 voxels.
     pub(super) fn along(&self, axis: usize) -> &[i32] {
         &self.by[axis]

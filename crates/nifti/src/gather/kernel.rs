@@ -50,6 +50,11 @@ impl Interpolate for Linear {
         let plane = |z| mix(line(0, z), line(1, z), t[1]);
         mix(plane(0), plane(1), t[2])
     }
+
+    #[inline]
+    fn fast<T: Tap>(level: Level, row: &Row<'_, T>, first: usize, out: &mut [T::Real]) -> usize {
+        T::linear(level, row, first, out)
+    }
 }
 
 /// Weights of Catmull and Rom 1974: cubic convolution with a = -1/2 (Keys 1981).
@@ -64,6 +69,11 @@ fn catmull_rom<A: Real>(t: A) -> [A; 4] {
     ]
 }
 
+#[inline(always)]
+fn sum<A: Real>(w: [A; 4], of: impl Fn(usize) -> A) -> A {
+    w[0] * of(0) + w[1] * of(1) + w[2] * of(2) + w[3] * of(3)
+}
+
 impl Interpolate for Cubic {
     const TAPS: usize = 4;
     const FIRST: i64 = -1;
@@ -72,8 +82,6 @@ impl Interpolate for Cubic {
     #[inline(always)]
     fn combine<A: Real>(t: [A; 3], at: impl Fn(usize, usize, usize) -> A) -> A {
         let [wx, wy, wz] = t.map(catmull_rom);
-        let sum =
-            |w: [A; 4], of: &dyn Fn(usize) -> A| w[0] * of(0) + w[1] * of(1) + w[2] * of(2) + w[3] * of(3);
-        sum(wz, &|z| sum(wy, &|y| sum(wx, &|x| at(x, y, z))))
+        sum(wz, |z| sum(wy, |y| sum(wx, |x| at(x, y, z))))
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::border::Border;
 use super::kernel::{Interpolate, Linear, Nearest};
+use super::level::Level;
 use super::rescale::Rescale;
 use super::row::{Patch, Row};
 use super::source::SourceBox;
@@ -82,25 +83,38 @@ pub fn gather_labels<L: Label>(
     size: [usize; 3],
     out: &mut [L],
 ) -> Result<(), Error> {
+    gather_labels_at(Level::detect(), source, map, sampling, rescale, size, out)
+}
+
+/// Does what [`gather_labels`] does with the instructions of a level.
+pub(crate) fn gather_labels_at<L: Label>(
+    level: Level,
+    source: &SourceBox<'_>,
+    map: &Map,
+    sampling: &LabelSampling<L>,
+    rescale: &Rescale,
+    size: [usize; 3],
+    out: &mut [L],
+) -> Result<(), Error> {
     assert_eq!(out.len(), size.iter().product::<usize>(), "the output has the patch's voxels");
     reach::check_source(source, map, size, &sampling.support())?;
     let plain = rescale.slope == 1.0 && rescale.inter == 0.0;
     if let (true, Some(voxels)) = (plain, L::same(source.voxels())) {
-        return labels(voxels, source, map, sampling, |label| label, size, out);
+        return labels(level, voxels, source, (map, size), sampling, |label| label, out);
     }
     with_voxels!(source.voxels(), voxels => {
         let convert = |voxel: f64| L::nearest(voxel * rescale.slope + rescale.inter);
-        labels(voxels, source, map, sampling, |voxel| convert(voxel.to_f64()), size, out)
+        labels(level, voxels, source, (map, size), sampling, |voxel| convert(voxel.to_f64()), out)
     })
 }
 
 fn labels<T: Voxel, L: Label>(
+    level: Level,
     voxels: &[T],
     source: &SourceBox<'_>,
-    map: &Map,
+    (map, size): (&Map, [usize; 3]),
     sampling: &LabelSampling<L>,
     convert: impl Fn(T) -> L,
-    size: [usize; 3],
     out: &mut [L],
 ) -> Result<(), Error> {
     let LabelSampling { interpolation, border } = *sampling;
@@ -128,9 +142,15 @@ fn labels<T: Voxel, L: Label>(
     }
     let patch = Patch::new(voxels, source, map, size)?;
     match interpolation {
-        LabelInterpolation::Nearest => patch.rows::<Nearest, _>(out, |row, out| {
+        LabelInterpolation::Nearest => patch.rows::<Nearest, _>(level, out, |row, out| {
             let inside = row.inside::<Nearest>();
-            for (x, to) in inside.clone().zip(&mut out[inside.clone()]) {
+            let inner = &mut out[inside.clone()];
+            let done = match level {
+                Level::Scalar => 0,
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx2(proof) => super::avx2::nearest(proof, &row, inside.start, inner, &convert),
+            };
+            for (x, to) in inside.clone().zip(inner).skip(done) {
                 *to = convert(voxels[row.nearest(x)]);
             }
             surround::<_, Nearest, _>(&row, inside, constant.is_some(), out, fill, |x| {
@@ -140,9 +160,22 @@ fn labels<T: Voxel, L: Label>(
                 })
             });
         }),
-        LabelInterpolation::Linear => patch.rows::<Linear, _>(out, |row, out| {
-            surround::<_, Linear, _>(&row, 0..0, constant.is_some(), out, fill, |x| {
-                heaviest(&row, x, |index| label_of(row.bordered(index, &border), constant, &convert))
+        LabelInterpolation::Linear => patch.rows::<Linear, _>(level, out, |row, out| {
+            let inside = row.inside::<Linear>();
+            for (x, to) in inside.clone().zip(&mut out[inside.clone()]) {
+                let (corners, fractions) = row.corners(x);
+                *to = if corners.iter().all(|corner| *corner == corners[0]) {
+                    convert(corners[0])
+                } else {
+                    heaviest(corners.map(&convert), fractions)
+                };
+            }
+            surround::<_, Linear, _>(&row, inside, constant.is_some(), out, fill, |x| {
+                row.around::<Linear, _>(x, |fractions, index| {
+                    let place = |tap: usize| [index(0, tap & 1), index(1, tap >> 1 & 1), index(2, tap >> 2)];
+                    let label = |tap| label_of(row.bordered(place(tap), &border), constant, &convert);
+                    heaviest([0, 1, 2, 3, 4, 5, 6, 7].map(label), fractions)
+                })
             });
         }),
     }
@@ -180,31 +213,26 @@ fn surround<T: Voxel, K: Interpolate, L>(
     }
 }
 
-/// Returns the label of the eight around a point that weighs most.
+/// Returns the label that weighs most of the eight around a point, x fastest; of equal ones the smallest.
 #[inline]
-fn heaviest<T: Voxel, L: Label>(row: &Row<'_, T>, x: usize, label: impl Fn([i64; 3]) -> L) -> L {
-    row.around::<Linear, _>(x, |fractions, index| {
-        let place = |tap: usize| [index(0, tap & 1), index(1, tap >> 1 & 1), index(2, tap >> 2)];
-        let labels = [0, 1, 2, 3, 4, 5, 6, 7].map(|tap| label(place(tap)));
-        if labels.iter().all(|label| *label == labels[0]) {
-            return labels[0];
+fn heaviest<L: Label>(labels: [L; 8], fractions: [u32; 3]) -> L {
+    // In units of 2^-16, so that sums are exact and equal weights are equal.
+    let share = |axis: usize, tap: usize| {
+        let upper = u64::from(fractions[axis] >> 16);
+        if tap == 0 { (1 << 16) - upper } else { upper }
+    };
+    let weight = |tap: usize| share(0, tap & 1) * share(1, tap >> 1 & 1) * share(2, tap >> 2);
+    let weights = [0, 1, 2, 3, 4, 5, 6, 7].map(weight);
+    let mut best = (0, labels[0]);
+    for (at, candidate) in labels.into_iter().enumerate() {
+        if labels[..at].contains(&candidate) {
+            continue;
         }
-        // In units of 2^-16 a coordinate's share, so that sums are exact and equal weights are equal.
-        let share = |axis: usize, tap: usize| {
-            let upper = u64::from(fractions[axis] >> 16);
-            if tap == 0 { (1 << 16) - upper } else { upper }
-        };
-        let weight = |tap: usize| share(0, tap & 1) * share(1, tap >> 1 & 1) * share(2, tap >> 2);
-        let weights = [0, 1, 2, 3, 4, 5, 6, 7].map(weight);
-        let mut best: Option<(u64, L)> = None;
-        for candidate in labels {
-            let equal = labels.iter().zip(weights).filter(|(label, _)| **label == candidate);
-            let total: u64 = equal.map(|(_, weight)| weight).sum();
-            let better = best.is_none_or(|(most, label)| most < total || most == total && candidate < label);
-            if better {
-                best = Some((total, candidate));
-            }
+        let equal = labels.iter().zip(weights).filter(|(label, _)| **label == candidate);
+        let total: u64 = equal.map(|(_, weight)| weight).sum();
+        if best.0 < total || best.0 == total && candidate < best.1 {
+            best = (total, candidate);
         }
-        best.map_or(labels[0], |(_, label)| label)
-    })
+    }
+    best.1
 }

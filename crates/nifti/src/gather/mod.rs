@@ -4,6 +4,8 @@
 #![expect(clippy::needless_range_loop, reason = "an axis indexes several arrays at once")]
 
 mod antialias;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod bend;
 mod border;
 mod copy;
@@ -138,7 +140,7 @@ fn image<T: Tap, K: Interpolate>(
     out: &mut [f32],
 ) {
     let mut inner = vec![T::ZERO; patch.size[0]];
-    patch.rows::<K, _>(out, |row, out| {
+    patch.rows::<K, _>(level, out, |row, out| {
         let inside = row.inside::<K>();
         let values = &mut inner[inside.clone()];
         let done = if inside.is_empty() { 0 } else { K::fast(level, &row, inside.start, values) };

@@ -6,6 +6,7 @@ use super::bend::{Bend, BendRow};
 use super::border::Border;
 use super::course::{Course, POINT, between};
 use super::kernel::Interpolate;
+use super::level::Level;
 use super::rescale::Rescale;
 use super::source::SourceBox;
 use super::tap::{Real, Tap};
@@ -20,16 +21,16 @@ const BLOCK: usize = 32;
 /// What a patch is made of and by which map.
 #[derive(Debug)]
 pub(super) struct Patch<'a, T> {
-    pub(super) voxels: &'a [T],
+    voxels: &'a [T],
     /// Where the box of voxels lies.
     origin: [i64; 3],
     /// How large it is.
-    pub(super) extent: [usize; 3],
+    extent: [usize; 3],
     /// The volume it lies in.
     shape: [usize; 3],
     course: Course,
     /// Where stored coordinates are whole all over the patch: no neighbour is needed there.
-    pub(super) whole: [bool; 3],
+    whole: [bool; 3],
     bend: Option<Bend>,
     pub(super) size: [usize; 3],
 }
@@ -62,7 +63,12 @@ impl<'a, T: Voxel> Patch<'a, T> {
     }
 
     /// Calls `each` with every row and its part of `out`.
-    pub(super) fn rows<K: Interpolate, O>(&self, out: &mut [O], mut each: impl FnMut(Row<'_, T>, &mut [O])) {
+    pub(super) fn rows<K: Interpolate, O>(
+        &self,
+        level: Level,
+        out: &mut [O],
+        mut each: impl FnMut(Row<'_, T>, &mut [O]),
+    ) {
         let [nx, ny, nz] = self.size;
         let mut bent = self.bend.as_ref().map(|bend| BendRow::new(bend, nx));
         for block in (0..ny).step_by(BLOCK) {
@@ -72,7 +78,7 @@ impl<'a, T: Voxel> Patch<'a, T> {
                 }
                 for y in block..ny.min(block + BLOCK) {
                     if let (Some(bend), Some(bent)) = (&self.bend, &mut bent) {
-                        bent.set_y(bend, y);
+                        bent.set_y(level, bend, y);
                     }
                     let at = (z * ny + y) * nx;
                     let start = self.course.row(y, z).map(|c| c + K::SHIFT);
@@ -90,8 +96,8 @@ pub(super) struct Row<'a, T> {
     pub(super) patch: &'a Patch<'a, T>,
     /// The coordinate of the first voxel, in units of 2^-32 stored voxels, from the first voxel of the volume.
     start: [i64; 3],
-    pub(super) step: [i64; 3],
-    pub(super) bend: Option<&'a BendRow>,
+    step: [i64; 3],
+    bend: Option<&'a BendRow>,
 }
 
 impl<T: Voxel> Row<'_, T> {
@@ -133,12 +139,6 @@ impl<T: Voxel> Row<'_, T> {
         self.bend.map_or([0; 2], |bend| bend.bounds(axis))
     }
 
-    #[allow(dead_code, reason = "for vector code")]
-    /// Returns the coordinate of voxel 0 from the first voxel of the box.
-    pub(super) fn start_in_box(&self) -> [i64; 3] {
-        [0, 1, 2].map(|axis| self.start[axis] - (self.patch.origin[axis] << POINT))
-    }
-
     /// Returns the coordinate of voxel x.
     #[inline(always)]
     fn at(&self, x: usize) -> [i64; 3] {
@@ -160,6 +160,19 @@ impl<T: Voxel> Row<'_, T> {
         let [nx, ny, _] = self.patch.extent;
         let (i, j, k) = ((i >> POINT) - ox, (j >> POINT) - oy, (k >> POINT) - oz);
         i as usize + nx * (j as usize + ny * k as usize)
+    }
+
+    /// Returns the eight voxels around a point whose linear taps all lie in the box, x fastest, and the fractions.
+    #[inline(always)]
+    pub(super) fn corners(&self, x: usize) -> ([T; 8], [u32; 3]) {
+        let Patch { voxels, extent, whole, .. } = self.patch;
+        let base = self.nearest(x);
+        let tap = |axis: usize, stride: usize| if whole[axis] { 0 } else { stride };
+        let [dx, dy, dz] = [tap(0, 1), tap(1, extent[0]), tap(2, extent[0] * extent[1])];
+        let at = |place: usize| voxels[base + place];
+        let corners =
+            [at(0), at(dx), at(dy), at(dx + dy), at(dz), at(dx + dz), at(dy + dz), at(dx + dy + dz)];
+        (corners, self.at(x).map(|c| c as u32))
     }
 
     /// Returns which voxels around a point take part along each axis: the first, and the step from one to the next.
@@ -197,6 +210,50 @@ impl<T: Voxel> Row<'_, T> {
         let [nx, ny, nz] = self.patch.shape;
         let inside = [border.index(index[0], nx)?, border.index(index[1], ny)?, border.index(index[2], nz)?];
         Some(self.voxel(inside))
+    }
+}
+
+/// Voxels of a row whose taps all lie in the box.
+#[cfg(target_arch = "x86_64")]
+#[derive(Debug)]
+pub(super) struct InnerRow<'a, T> {
+    pub(super) voxels: &'a [T],
+    /// The coordinate of the first, from the first voxel of the box, and the step to the next.
+    pub(super) start: [i64; 3],
+    pub(super) step: [i64; 3],
+    /// Displacements in units of 2^-20 voxels.
+    pub(super) bend: Option<[&'a [i32]; 3]>,
+    /// How far apart rows and slices of the box are.
+    pub(super) pitch: [usize; 2],
+    /// How far apart the two taps along each axis are.
+    pub(super) taps: [usize; 3],
+}
+
+#[cfg(target_arch = "x86_64")]
+impl<'a, T: Voxel> Row<'a, T> {
+    /// Returns the `n` voxels from `first` on, if all of their taps (of two, both, even where the second is not needed
+    /// along x) lie in the box, and places in the box are 32-bit numbers.
+    pub(super) fn inner_row<K: Interpolate>(&self, first: usize, n: usize) -> Option<InnerRow<'a, T>> {
+        let Patch { voxels, origin, extent, whole, .. } = self.patch;
+        let inside = self.inside::<K>();
+        if first < inside.start
+            || inside.end < first + n
+            || extent[0] < 2
+            || i32::MAX as usize <= voxels.len()
+        {
+            return None;
+        }
+        let pitch = [extent[0], extent[0] * extent[1]];
+        let tap = |axis: usize, stride: usize| if whole[axis] { 0 } else { stride };
+        Some(InnerRow {
+            voxels,
+            start: [0, 1, 2]
+                .map(|axis| self.start[axis] - (origin[axis] << POINT) + first as i64 * self.step[axis]),
+            step: self.step,
+            bend: self.bend.map(|bend| [0, 1, 2].map(|axis| &bend.along(axis)[first..first + n])),
+            pitch,
+            taps: [tap(0, 1), tap(1, pitch[0]), tap(2, pitch[1])],
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The numbers that voxels are interpolated in.
 
+use super::level::Level;
+use super::row::Row;
 use crate::voxels::Voxel;
 use std::ops::{Add, Mul, Sub};
 
@@ -59,10 +61,15 @@ pub(super) trait Tap: Voxel {
     type Real: Real;
     const ZERO: Self::Real;
     fn real(self) -> Self::Real;
+
+    /// Does what [`Interpolate::fast`](super::kernel::Interpolate::fast) says, linearly.
+    fn linear(_level: Level, _row: &Row<'_, Self>, _first: usize, _out: &mut [Self::Real]) -> usize {
+        0
+    }
 }
 
 macro_rules! tap {
-    ($($voxel:ty => $real:ty),*) => {
+    ($real:ty: $($voxel:ty),*) => {
         $(
             impl Tap for $voxel {
                 type Real = $real;
@@ -75,5 +82,27 @@ macro_rules! tap {
         )*
     };
 }
-tap!(u8 => f32, i8 => f32, u16 => f32, i16 => f32, f32 => f32);
-tap!(u32 => f64, i32 => f64, u64 => f64, i64 => f64, f64 => f64);
+tap!(f64: u32, i32, u64, i64, f64);
+
+macro_rules! tap_f32 {
+    ($($voxel:ty),*) => {
+        $(
+            impl Tap for $voxel {
+                type Real = f32;
+                const ZERO: f32 = 0.0;
+                #[inline(always)]
+                fn real(self) -> f32 {
+                    self as f32
+                }
+                fn linear(level: Level, row: &Row<'_, Self>, first: usize, out: &mut [f32]) -> usize {
+                    match level {
+                        Level::Scalar => 0,
+                        #[cfg(target_arch = "x86_64")]
+                        Level::Avx2(proof) => super::avx2::linear(proof, row, first, out),
+                    }
+                }
+            }
+        )*
+    };
+}
+tap_f32!(u8, i8, u16, i16, f32);

@@ -255,3 +255,164 @@ fn what_the_source_lacks_and_where_a_map_leads_nowhere_is_an_error() {
     }
     assert!(SourceBox::new(VoxelSlice::U8(&voxels[1..]), &region).is_err());
 }
+
+/// Labels from a whole volume, by all levels, which must agree.
+fn whole_labels<T: Voxel, L: Label>(
+    voxels: &[T],
+    shape: [usize; 3],
+    map: &Map,
+    sampling: &LabelSampling<L>,
+    size: [usize; 3],
+) -> Vec<L> {
+    let source = SourceBox::new(T::slice(voxels), &Region::whole(shape).unwrap()).unwrap();
+    let all: Vec<Vec<L>> = levels()
+        .into_iter()
+        .map(|level| {
+            let mut out = vec![L::nearest(99.0); size.iter().product()];
+            labels::gather_labels_at(level, &source, map, sampling, &Rescale::IDENTITY, size, &mut out)
+                .unwrap();
+            out
+        })
+        .collect();
+    assert!(all.iter().all(|other| *other == all[0]), "levels differ");
+    all[0].clone()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn labels_are_those_of_the_nearest_voxel_or_of_the_largest_interpolated_indicator(
+        shape in prop::array::uniform3(1..14_usize),
+        (size, map) in (1..40_usize, 1..9_usize, 1..9_usize)
+            .prop_flat_map(|(x, y, z)| (Just([x, y, z]), map([x, y, z]))),
+        border in prop_oneof![Just(Border::Constant(7_u8)), Just(Border::Edge), Just(Border::Reflect)],
+        seed in 0..1000_u64,
+    ) {
+        let mut stream = batchwright_core::Stream::new(seed, 0, 0, "labels");
+        let voxels: Vec<u8> = (0..shape.iter().product()).map(|_| stream.below(4) as u8).collect();
+        let borders = match border {
+            Border::Constant(label) => Border::Constant(f32::from(label)),
+            Border::Edge => Border::Edge,
+            Border::Reflect => Border::Reflect,
+        };
+        let nearest = LabelSampling { interpolation: LabelInterpolation::Nearest, border };
+        let found = whole_labels(&voxels, shape, &map, &nearest, size);
+        let expected = whole(
+            &voxels, shape, &map, &sampling(Interpolation::Nearest, borders), &Rescale::IDENTITY, size,
+        );
+        for (found, expected) in found.iter().zip(expected) {
+            prop_assert_eq!(f32::from(*found), expected);
+        }
+        let doubles: Vec<f64> = voxels.iter().map(|&v| f64::from(v)).collect();
+        prop_assert_eq!(&whole_labels(&doubles, shape, &map, &nearest, size), &found);
+        // The indicator of each label, interpolated: the label found has the largest, up to rounding.
+        let linear = LabelSampling { interpolation: LabelInterpolation::Linear, border };
+        let found = whole_labels(&voxels, shape, &map, &linear, size);
+        let indicators: Vec<Vec<f64>> = (0..8)
+            .map(|label| {
+                let of: Vec<f64> = voxels.iter().map(|&v| f64::from(u8::from(v == label))).collect();
+                let border = match border {
+                    Border::Constant(outside) => Border::Constant(f32::from(u8::from(outside == label))),
+                    Border::Edge => Border::Edge,
+                    Border::Reflect => Border::Reflect,
+                };
+                definition(&of, shape, &map, border, size)
+            })
+            .collect();
+        for (at, label) in found.iter().enumerate() {
+            let most = indicators.iter().map(|of| of[at]).fold(0.0, f64::max);
+            prop_assert!(most - 1e-3 < indicators[usize::from(*label)][at], "{} at {}", label, at);
+        }
+    }
+}
+
+#[test]
+fn of_equally_heavy_labels_the_smallest_is_taken() {
+    let half = affine([[1.0, 0.0, 0.0, 0.5], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]);
+    let linear = LabelSampling { interpolation: LabelInterpolation::Linear, border: Border::Constant(0_u8) };
+    assert_eq!(whole_labels(&[5_u8, 2, 2, 9], [4, 1, 1], &half, &linear, [4, 1, 1]), [2, 2, 2, 0]);
+    let nearest = LabelSampling { interpolation: LabelInterpolation::Nearest, ..linear };
+    assert_eq!(whole_labels(&[5_u8, 2, 2, 9], [4, 1, 1], &half, &nearest, [4, 1, 1]), [2, 2, 9, 0]);
+}
+
+/// The bits of patches of every type, kernel, border and kind of map, on every level, as they were when this was written:
+/// a change is one of the results of everyone's runs.
+#[test]
+fn every_level_gives_the_committed_bits() {
+    let (shape, size) = ([23, 21, 19], [27, 11, 9]);
+    let count: usize = shape.iter().product();
+    let mut stream = batchwright_core::Stream::new(1, 2, 3, "golden");
+    let voxels: Vec<i16> = (0..count).map(|_| stream.bits32() as i16).collect();
+    let turned = affine([[0.6, -0.3, 0.2, 5.3], [0.25, 0.9, 0.1, 3.7], [-0.1, 0.3, 0.75, 4.9]]);
+    let flat = affine([[0.8, -0.3, 0.0, 5.3], [0.3, 0.8, 0.0, 1.7], [0.0, 0.0, 1.0, 4.0]]);
+    let coarse = affine([[1.9, -0.3, 0.0, 5.3], [0.3, 1.4, 0.0, 1.7], [0.0, 0.2, 1.1, 4.0]]);
+    let control = (0..5 * 6 * 4).map(|_| [(); 3].map(|()| stream.uniform_in(-2.0, 2.0))).collect();
+    let bent =
+        Map { displacement: Some(Displacement::new([5, 6, 4], control, size).unwrap()), ..turned.clone() };
+    let crop = affine([[0.0, 1.0, 0.0, -2.0], [-1.0, 0.0, 0.0, 27.0], [0.0, 0.0, 1.0, 3.0]]);
+    let rescale = Rescale { slope: 0.37, inter: -11.0, clamp: Some([-5000.0, 7000.0]) };
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |bits: u32| {
+        for byte in bits.to_le_bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    };
+    for map in [&turned, &flat, &coarse, &bent, &crop] {
+        for border in [Border::Constant(0.5), Border::Edge, Border::Reflect] {
+            for interpolation in [Interpolation::Nearest, Interpolation::Linear, Interpolation::Cubic] {
+                let sampling = Sampling { antialias: true, ..sampling(interpolation, border) };
+                let mut out = whole(&voxels, shape, map, &sampling, &rescale, size);
+                macro_rules! also {
+                    ($($voxel:ty),*) => {$(
+                        let other: Vec<$voxel> = voxels.iter().map(|&v| v as $voxel).collect();
+                        out.extend(whole(&other, shape, map, &sampling, &rescale, size));
+                    )*};
+                }
+                also!(u8, i8, u16, f32, i32, f64);
+                for value in &out {
+                    add(value.to_bits());
+                }
+            }
+        }
+        let labels: Vec<u8> = voxels.iter().map(|&v| (v & 3) as u8).collect();
+        for interpolation in [LabelInterpolation::Nearest, LabelInterpolation::Linear] {
+            let sampling = LabelSampling { interpolation, border: Border::Constant(1_u8) };
+            let out = whole_labels(&labels, shape, map, &sampling, size);
+            for label in &out {
+                add(u32::from(*label));
+            }
+        }
+    }
+    assert_eq!(format!("{hash:016x}"), "5a776f4760d48f16");
+}
+
+#[test]
+fn smoothing_before_shrinking_is_a_gaussian_of_the_stated_width() {
+    // One bright line, shrunk by 3 along x: its share in the patch is a Gaussian of sigma sqrt(8) / 2 around it.
+    let shape = [61, 3, 3];
+    let mut voxels = vec![0.0_f32; 61 * 9];
+    for row in 0..9 {
+        voxels[row * 61 + 30] = 1.0;
+    }
+    let map = affine([[3.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 1.0], [0.0, 0.0, 1.0, 1.0]]);
+    let smooth = Sampling { antialias: true, ..sampling(Interpolation::Linear, Border::Edge) };
+    let out = whole(&voxels, shape, &map, &smooth, &Rescale::IDENTITY, [21, 1, 1]);
+    let sigma = 8.0_f64.sqrt() / 2.0;
+    let all: f64 = (-6..=6).map(|k| (-f64::from(k * k) / (2.0 * sigma * sigma)).exp()).sum();
+    for (x, value) in out.iter().enumerate() {
+        let distance = 3.0 * (x as f64 - 10.0);
+        let gauss = (-distance * distance / (2.0 * sigma * sigma)).exp() / all;
+        let expected = if distance.abs() <= 6.0 { gauss } else { 0.0 };
+        assert!((f64::from(*value) - expected).abs() < 1e-6, "{x}: {value} {expected}");
+    }
+    // A part of the source that is just large enough gives the same bits.
+    let region = map.source_region([5, 1, 1], &smooth.support(&map), shape).unwrap();
+    assert!(region.size()[0] < 61);
+    let part: Vec<f32> =
+        (0..9).flat_map(|row| voxels[row * 61 + region.origin()[0]..][..region.size()[0]].to_vec()).collect();
+    let source = SourceBox::new(VoxelSlice::F32(&part), &region).unwrap();
+    let mut again = [0.0; 5];
+    gather(&source, &map, &smooth, &Rescale::IDENTITY, [5, 1, 1], &mut again).unwrap();
+    assert_eq!(again[..], whole(&voxels, shape, &map, &smooth, &Rescale::IDENTITY, [5, 1, 1])[..]);
+}
