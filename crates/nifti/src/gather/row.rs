@@ -14,9 +14,9 @@ use crate::error::Error;
 use crate::spatial::Map;
 use crate::voxels::Voxel;
 
-/// How many rows along y are made for one z before the next: the stored voxels around a block of this height stay in
-/// the second-level cache from one z to the next, whichever way the map turns.
-const BLOCK: usize = 32;
+/// How many rows along y are made for one z before the next: neighbours of a row, in y and in z, read much of what it
+/// read, and few rows come between. Of 4, 8, 16, 32 and 128, 4 and 8 were a tenth faster than the others.
+const BLOCK: usize = 8;
 
 /// What a patch is made of and by which map.
 #[derive(Debug)]
