@@ -175,19 +175,16 @@ mod x86 {
                 let mut draws = [[0.0; $lanes]; 16];
                 for (group, out) in out.chunks_exact_mut(16 * $lanes).enumerate() {
                     number(&mut start, block.wrapping_add((group * $lanes) as u64));
-                    let first = start.map(|lanes| {
-                        // SAFETY: both types are as many bits, and any bits are a value of either.
-                        unsafe { std::mem::transmute::<[u32; $lanes], $vector>(lanes) }
-                    });
+                    // SAFETY: both types are as many bits, and any bits are a value of either. Whole arrays, as a closure for
+                    // each word would be compiled, and called, by itself.
+                    let first = unsafe { std::mem::transmute::<[[u32; $lanes]; 16], [$vector; 16]>(start) };
                     let mut x = first;
                     rounds!(&mut x, $step);
                     for (x, first) in x.iter_mut().zip(first) {
                         *x = $add(*x, first);
                     }
-                    let words = x.map(|x| {
-                        // SAFETY: as above.
-                        unsafe { std::mem::transmute::<$vector, [u32; $lanes]>(x) }
-                    });
+                    // SAFETY: as above.
+                    let words = unsafe { std::mem::transmute::<[$vector; 16], [[u32; $lanes]; 16]>(x) };
                     numbers(&words, &mut draws);
                     transpose(draws.as_flattened(), $lanes, out);
                 }
