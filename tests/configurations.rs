@@ -12,7 +12,19 @@ struct Shipped {
     smaller: &'static [&'static str],
 }
 
-const SHIPPED: [Shipped; 4] = [
+const SHIPPED: [Shipped; 8] = [
+    Shipped {
+        name: "bench-augment",
+        needs: Some("w123/sub-000_t1.nii.gz"),
+        trains: false,
+        smaller: &["data.nifti.patch.size=[32, 32, 32]"],
+    },
+    Shipped {
+        name: "bench-patches",
+        needs: Some("w123/sub-000_t1.nii.gz"),
+        trains: false,
+        smaller: &["data.nifti.patch.size=[32, 32, 32]"],
+    },
     Shipped { name: "bench-small", needs: None, trains: false, smaller: &["data.glyphs.drawings=100"] },
     Shipped {
         name: "vae-fashion",
@@ -25,6 +37,27 @@ const SHIPPED: [Shipped; 4] = [
         needs: None,
         trains: true,
         smaller: &["data.glyphs.drawings=20", "data.glyphs.test_drawings=4"],
+    },
+    Shipped {
+        name: "vae-hippocampus",
+        needs: Some("hippocampus/dataset.json"),
+        trains: true,
+        smaller: &[
+            "data.nifti.patch.size=[16, 16, 16]",
+            "data.nifti.patch.per_volume=1",
+            "model.vae.channels=[4, 8]",
+        ],
+    },
+    Shipped {
+        name: "vae-phantom",
+        needs: None,
+        trains: true,
+        smaller: &[
+            "data.nifti.phantom.subjects=12",
+            "data.nifti.phantom.shape=[24, 24, 24]",
+            "data.nifti.patch.size=[16, 16, 16]",
+            "model.vae.channels=[4, 8]",
+        ],
     },
     Shipped {
         name: "vae-pneumonia",
@@ -103,6 +136,22 @@ fn vae_fashion_works() {
 #[test]
 fn vae_glyphs_works() {
     exercise("vae-glyphs");
+}
+
+#[test]
+fn vae_hippocampus_works() {
+    exercise("vae-hippocampus");
+}
+
+#[test]
+fn vae_phantom_works() {
+    exercise("vae-phantom");
+}
+
+#[test]
+fn bench_patches_works() {
+    exercise("bench-patches");
+    exercise("bench-augment");
 }
 
 #[test]

@@ -86,6 +86,16 @@ fn steps(environment: &Environment, ready: Option<&Ready>) -> Result<Vec<Step>> 
         &["check", "--package", "batchwright-config", "--no-default-features"],
     ));
     steps.push(bare(
+        "the configuration with images alone",
+        &["check", "--package", "batchwright-config", "--no-default-features", "--features", "images"],
+    ));
+    if root.join("crates/nifti/fuzz/Cargo.toml").is_file() {
+        steps.push(bare(
+            "fuzz targets",
+            &["check", "--manifest-path", "crates/nifti/fuzz/Cargo.toml", "--target-dir", "target/fuzz"],
+        ));
+    }
+    steps.push(bare(
         "the program without libtorch",
         &["check", "--package", "batchwright", "--no-default-features"],
     ));

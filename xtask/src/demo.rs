@@ -10,8 +10,8 @@ use crate::failure::{Failure, OnPath as _, Result};
 use crate::libtorch::{self, Environment};
 use crate::steps;
 
-/// What is trained: images that are generated, so nothing is downloaded.
-const CONFIGURATION: &str = "configs/vae-glyphs.yaml";
+/// What is trained: volumes that are generated, so nothing is downloaded.
+const CONFIGURATION: &str = "configs/vae-phantom.yaml";
 
 /// Sets up, builds, trains into a fresh folder and lists it. `arguments` go to the program behind our own.
 pub(crate) fn run(environment: &Environment, arguments: &[OsString]) -> Result<()> {

@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Phantom(Phantom),
     /// Decoded volumes in the directory of a cache
     Cache(Cache),
+    /// The volumes of a data set, looked through before training: geometry, labels, NaN, missing files, outliers
+    Check(Check),
     /// The JSON Schema of configuration files
     Schema,
 }
@@ -121,9 +123,9 @@ pub(crate) struct Preview {
     /// The epoch
     #[arg(long, default_value_t = 0)]
     pub(crate) epoch: u64,
-    /// How many samples, from the first batch on
-    #[arg(long, default_value_t = NonZeroUsize::new(64).expect("64 is not 0"))]
-    pub(crate) count: NonZeroUsize,
+    /// How many samples, from the first batch on; by default 64 images or 8 patches
+    #[arg(long)]
+    pub(crate) count: Option<NonZeroUsize>,
     /// The picture
     #[arg(long, default_value = "preview.png", value_name = "FILE")]
     pub(crate) out: PathBuf,
@@ -145,6 +147,9 @@ pub(crate) struct Batch {
     /// The folder to write into
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// Make the samples of a `batch.json` again, of what was drawn for them, instead of drawing (patches of volumes)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) replay: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -157,6 +162,9 @@ pub(crate) struct Bench {
     /// Seconds that are run before, after the first batch
     #[arg(long, default_value_t = 1.0)]
     pub(crate) warm: f64,
+    /// Time the first epoch as well, before the warm-up: for data that are decoded once, into a cache
+    #[arg(long)]
+    pub(crate) first_epoch: bool,
     /// Print one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -178,6 +186,16 @@ pub(crate) struct Verify {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// Print the reports as one JSON object, by set
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Inspect {
     /// A NIfTI file
     pub(crate) file: PathBuf,

@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use batchwright_core::{Heap, Loader, Pool, Sequence};
+use batchwright_config::SampleBatches;
+use batchwright_core::{Dataset, Heap, Loader, Pool, Sequence};
 use serde_json::json;
 
 use crate::arguments::Bench;
@@ -21,17 +23,30 @@ pub(crate) fn run(arguments: &Bench) -> Result<ExitCode> {
     let config = open::config(&arguments.configuration)?;
     let opened = open::data(&arguments.configuration, &config)?;
     let described = opened.describe();
+    open::advise(&config, &opened);
     let batches = opened.training;
     let (rows, bytes) = (batches.plan().rows(), open::sample_bytes(&batches));
     let (len, options) = (batches.len(), config.loader_options());
     let workers = options.workers;
+    let unit = open::unit(&batches);
+    // A copy reads as much as it writes; a patch is cut out of another number of bytes than it is made of.
+    let moved = open::stored_bytes(&batches).map_or(bytes, |stored| usize::midpoint(stored, bytes));
+    let decode = if arguments.first_epoch { decode_alone(&batches, workers.max(1))? } else { None };
 
     let start = Instant::now();
     let mut loader = Loader::new(batches, options);
     let mut next =
         || loader.next_batch().map_or(Ok(0), |batch| batch.map(|batch| batch.len())).map_err(Failure::load);
-    next()?;
+    let mut epoch = next()?;
     let first = start.elapsed();
+    let first_epoch = if arguments.first_epoch {
+        for _ in 1..len {
+            epoch += next()?;
+        }
+        Some(epoch as f64 / start.elapsed().as_secs_f64())
+    } else {
+        None
+    };
     let warm = Instant::now();
     while warm.elapsed().as_secs_f64() < arguments.warm {
         next()?;
@@ -50,13 +65,13 @@ pub(crate) fn run(arguments: &Bench) -> Result<ExitCode> {
     let statistics = loader.statistics();
     drop(loader);
     let rate = samples as f64 / seconds;
-    let copied = copy_rate(rows * bytes, workers.max(1), arguments.seconds.clamp(0.1, 1.0))? * rows as f64;
+    let copied = copy_rate(rows * moved, workers.max(1), arguments.seconds.clamp(0.1, 1.0))? * rows as f64;
 
     if arguments.json {
         let line = json!({
             "system": "batchwright",
             "workload": config.name,
-            "unit": "images/s",
+            "unit": format!("{unit}/s"),
             "rate": rate,
             "items": samples,
             "batches_per_s": count as f64 / seconds,
@@ -67,6 +82,9 @@ pub(crate) fn run(arguments: &Bench) -> Result<ExitCode> {
             "out_mb_s": rate * bytes as f64 / 1e6,
             "memcpy_rate": copied,
             "of_memcpy": rate / copied,
+            "first_epoch_rate": first_epoch,
+            "decode_rate": decode,
+            "stages": statistics.stages.iter().map(|(name, time)| (name.clone(), time.as_secs_f64())).collect::<std::collections::BTreeMap<_, _>>(),
             "waiting": statistics.waiting(),
             "settings": { "batch": rows, "workers": workers, "seconds": arguments.seconds },
         });
@@ -75,14 +93,25 @@ pub(crate) fn run(arguments: &Bench) -> Result<ExitCode> {
     }
     print(&format!("{described}\n"))?;
     print(&format!(
-        "{rate:>14.0} samples/s, {:.1} batches/s of {rows}, {workers} workers",
+        "{rate:>14.0} {unit}/s, {:.1} batches/s of {rows}, {workers} workers",
         count as f64 / seconds
     ))?;
     print(&format!(
-        "{:>14.1} MB/s of batches, {:.0} % of memcpy by as many threads",
+        "{:>14.1} MB/s of batches, {:.0} % of what memcpy of the bytes read and written allows ({copied:.0} {unit}/s, as \
+         many threads)",
         rate * bytes as f64 / 1e6,
         rate / copied * 100.0
     ))?;
+    if let Some(first_epoch) = first_epoch {
+        print(&format!("{first_epoch:>14.0} {unit}/s in the first epoch"))?;
+    }
+    if let Some(decode) = decode {
+        print(&format!(
+            "{decode:>14.0} {unit}/s is what libdeflate alone allows there (each file once, into fresh memory, as many \
+             threads){}",
+            first_epoch.map_or_else(String::new, |rate| format!(": {:.0} % of it", rate / decode * 100.0))
+        ))?;
+    }
     print(&format!(
         "{:>14.1} ms to the first batch, {:.1} ms the longest gap",
         first.as_secs_f64() * 1e3,
@@ -109,6 +138,30 @@ pub(crate) fn run(arguments: &Bench) -> Result<ExitCode> {
     print(&format!("{:>13.1} %  (no stage named)", (1.0 - staged / reading).max(0.0) * 100.0))?;
     print(&format!("\nlimited by {}", statistics.bottleneck()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Samples per second of an epoch in which nothing is done but to inflate each compressed file once, by so many threads.
+fn decode_alone(batches: &SampleBatches, threads: usize) -> Result<Option<f64>> {
+    let files = open::compressed_files(batches);
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let next = AtomicUsize::new(0);
+    let start = Instant::now();
+    let outcomes: Vec<std::result::Result<(), batchwright_nifti::Error>> = std::thread::scope(|scope| {
+        let work = || {
+            while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                batchwright_nifti::inflate_alone(file)?;
+            }
+            Ok(())
+        };
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or(Ok(()))).collect()
+    });
+    for outcome in outcomes {
+        outcome.map_err(|error| Failure::data(error.into()))?;
+    }
+    Ok(Some(batches.dataset().len() as f64 / start.elapsed().as_secs_f64()))
 }
 
 /// Copies per second of the bytes of one batch between two buffers of a pool, by so many threads together.

@@ -4,6 +4,7 @@ mod arguments;
 mod batch;
 mod bench;
 mod cache;
+mod check;
 #[cfg(feature = "train")]
 mod eval;
 mod failure;
@@ -69,6 +70,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Phantom(arguments) => phantom::run(arguments),
         Command::Cache(arguments) => cache::run(&arguments.command),
+        Command::Check(arguments) => check::run(arguments),
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&batchwright_config::schema());
             print(&schema.map_err(|error| Failure::ours(error.into()))?)?;

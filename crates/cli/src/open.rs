@@ -1,7 +1,9 @@
 //! From a command line to a configuration and its data.
 
+use std::io::Write as _;
+
 use anyhow::anyhow;
-use batchwright_config::{Config, ConfigError, DataRoot, ImageBatches, Opened};
+use batchwright_config::{Config, ConfigError, DataRoot, OpenError, Opened, SampleBatches, Samples};
 use batchwright_core::{Dataset, Fault, fault_of_io};
 
 use crate::arguments::{Configuration, Set};
@@ -17,16 +19,25 @@ pub(crate) fn config(arguments: &Configuration) -> Result<Config> {
 
 /// Opens the data of a configuration.
 pub(crate) fn data(arguments: &Configuration, config: &Config) -> Result<Opened> {
-    let root = DataRoot::from_environment(arguments.data.clone());
-    config.open(&root).map_err(|error| {
-        if error.is_configuration() {
-            Failure::usage(error.into())
-        } else if is_environment(&error) {
-            Failure::environment(error.into())
-        } else {
-            Failure::data(error.into())
-        }
-    })
+    config.open(&DataRoot::from_environment(arguments.data.clone())).map_err(failure)
+}
+
+/// Turns an error of opening data into a failure by whose fault it is.
+pub(crate) fn failure(error: OpenError) -> Failure {
+    if error.is_configuration() {
+        Failure::usage(error.into())
+    } else if is_environment(&error) {
+        Failure::environment(error.into())
+    } else {
+        Failure::data(error.into())
+    }
+}
+
+/// Says how often volumes will be decoded, where that is more than once, and which line would change it.
+pub(crate) fn advise(config: &Config, opened: &Opened) {
+    if let Some(advice) = opened.decoding(config) {
+        let _ = writeln!(std::io::stderr(), "note: {advice}");
+    }
 }
 
 /// Returns whether the machine is at fault: permissions or a failing disk, not a missing or malformed file.
@@ -38,7 +49,7 @@ fn is_environment(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// Takes one set out of the data.
-pub(crate) fn set(opened: Opened, set: Set) -> Result<ImageBatches> {
+pub(crate) fn set(opened: Opened, set: Set) -> Result<SampleBatches> {
     let (name, batches) = match set {
         Set::Train => ("training", Some(opened.training)),
         Set::Validation => ("validation", opened.validation),
@@ -47,17 +58,41 @@ pub(crate) fn set(opened: Opened, set: Set) -> Result<ImageBatches> {
     batches.ok_or_else(|| Failure::usage(anyhow!("the configuration has no {name} set")))
 }
 
-/// Returns the shape of one image, [C, H, W].
+/// Returns the shape of one image, [C, H, W] or [C, z, y, x].
 #[cfg(feature = "train")]
-pub(crate) fn image_shape(batches: &ImageBatches) -> Result<[usize; 3]> {
+pub(crate) fn image_shape(batches: &SampleBatches) -> Result<Vec<usize>> {
     let fields = batches.dataset().fields();
     let image = fields.iter().find(|field| field.name == "image");
-    image.and_then(|field| field.shape.clone().try_into().ok()).ok_or_else(|| {
-        Failure::ours(anyhow!("there is no field `image` of the shape [C, H, W] among {fields:?}"))
-    })
+    image
+        .map(|field| field.shape.clone())
+        .ok_or_else(|| Failure::ours(anyhow!("there is no field `image` among {fields:?}")))
 }
 
 /// Returns the bytes of all fields of one sample.
-pub(crate) fn sample_bytes(batches: &ImageBatches) -> usize {
+pub(crate) fn sample_bytes(batches: &SampleBatches) -> usize {
     batches.dataset().fields().iter().map(batchwright_core::Field::bytes).sum()
+}
+
+/// Returns what a sample is called.
+pub(crate) fn unit(batches: &SampleBatches) -> &'static str {
+    match batches.dataset() {
+        Samples::Patches(_) => "patches",
+        _ => "images",
+    }
+}
+
+/// Returns the bytes that the voxels of one patch have where they are stored; nothing for images.
+pub(crate) fn stored_bytes(batches: &SampleBatches) -> Option<usize> {
+    match batches.dataset() {
+        Samples::Patches(patches) => Some(patches.stored_bytes()),
+        _ => None,
+    }
+}
+
+/// Returns the compressed files that an epoch is decoded from, each once.
+pub(crate) fn compressed_files(batches: &SampleBatches) -> Vec<std::path::PathBuf> {
+    match batches.dataset() {
+        Samples::Patches(patches) => patches.compressed_files(),
+        _ => Vec::new(),
+    }
 }

@@ -1,10 +1,13 @@
 //! `batchwright preview`.
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
-use batchwright_core::{Batch, DType, Sequence};
+use batchwright_config::{SampleBatches, Samples};
+use batchwright_core::{Batch, Context as At, DType, Dataset, SampleError, Sequence};
 use batchwright_images::{Grid, write_png};
+use batchwright_nifti::{Changes, Montage, MontageOptions, Patch, PatchRecord, PatchSet, View};
 use ndarray::{Array4, ArrayView4, Axis, concatenate};
 
 use crate::arguments::Preview;
@@ -14,10 +17,19 @@ use crate::{open, print};
 pub(crate) fn run(arguments: &Preview) -> Result<ExitCode> {
     let config = open::config(&arguments.configuration)?;
     let batches = open::set(open::data(&arguments.configuration, &config)?, arguments.split)?;
+    if let Some(folder) = arguments.out.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))
+            .map_err(Failure::environment)?;
+    }
+    if let Samples::Patches(patches) = batches.dataset() {
+        return volumes(arguments, &batches, patches, config.seed);
+    }
+    let most = arguments.count.map_or(64, NonZeroUsize::get);
     let mut shown: Vec<Array4<f32>> = Vec::new();
     let mut count = 0;
     for index in 0..batches.len() {
-        if arguments.count.get() <= count {
+        if most <= count {
             break;
         }
         let batch = batches.read(arguments.epoch, index).map_err(Failure::load)?;
@@ -26,7 +38,7 @@ pub(crate) fn run(arguments: &Preview) -> Result<ExitCode> {
     }
     let views: Vec<ArrayView4<'_, f32>> = shown.iter().map(|images| images.view()).collect();
     let mut all = concatenate(Axis(0), &views).map_err(|error| Failure::ours(error.into()))?;
-    all = all.slice_move(ndarray::s![..arguments.count.get().min(count), .., .., ..]);
+    all = all.slice_move(ndarray::s![..most.min(count), .., .., ..]);
     let (low, high) =
         all.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)));
     // Values in 0 to 1 are shown as they are; normalised ones are stretched between their least and greatest.
@@ -34,11 +46,6 @@ pub(crate) fn run(arguments: &Preview) -> Result<ExitCode> {
         all.mapv_inplace(|x| (x - low) / (high - low));
     }
     let sheet = Grid::default().sheet(all.view());
-    if let Some(folder) = arguments.out.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))
-            .map_err(Failure::environment)?;
-    }
     write_png(&arguments.out, sheet.view()).map_err(|error| Failure::environment(error.into()))?;
     print(&format!(
         "{}: {} samples of epoch {}, values {low} to {high}",
@@ -47,6 +54,66 @@ pub(crate) fn run(arguments: &Preview) -> Result<ExitCode> {
         arguments.epoch
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Draws patches in three planes each, before and after their random changes, labels outlined.
+fn volumes(arguments: &Preview, batches: &SampleBatches, patches: &PatchSet, seed: u64) -> Result<ExitCode> {
+    let most = arguments.count.map_or(8, NonZeroUsize::get);
+    let ours = |error: batchwright_nifti::Error| Failure::ours(error.into());
+    let read = |error: SampleError| Failure::data(anyhow!(error.chain()));
+    let columns = if patches.options().augmentation.is_empty() { 2 } else { 1 };
+    let options = MontageOptions { columns, ..MontageOptions::default() };
+    let mut montage = Montage::new(options).map_err(ours)?;
+    let mut count = 0;
+    'all: for index in 0..batches.len() {
+        for sample in batches.plan().batch(arguments.epoch, index) {
+            if most <= count {
+                break 'all;
+            }
+            count += 1;
+            let context = At::new(seed, arguments.epoch, sample.position);
+            let record = patches.draw(sample.index, &context).map_err(read)?;
+            let after = patches.patch(sample.index, &record).map_err(read)?;
+            let changes: Vec<&str> = record
+                .changes
+                .spatial
+                .iter()
+                .map(|change| change.name.as_str())
+                .chain(record.changes.intensity.iter().map(|change| change.name.as_str()))
+                .collect();
+            let [x, y, z] = record.place.origin;
+            let caption = format!("{} at {x}, {y}, {z}", patches.id(sample.index));
+            if changes.is_empty() {
+                montage.add(&caption, &[view(&after).map_err(ours)?]);
+                continue;
+            }
+            let plain = PatchRecord { changes: Changes::default(), ..record.clone() };
+            let before = patches.patch(sample.index, &plain).map_err(read)?;
+            let views = [
+                view(&before).map_err(ours)?.with_title("before"),
+                view(&after).map_err(ours)?.with_title("after"),
+            ];
+            montage.add(&format!("{caption}: {}", changes.join(", ")), &views);
+        }
+    }
+    montage.write_png(&arguments.out).map_err(|error| Failure::environment(error.into()))?;
+    print(&format!("{}: {count} patches of epoch {}", arguments.out.display(), arguments.epoch))?;
+    for line in patches.fallbacks().report() {
+        print(&line)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn view(patch: &Patch) -> std::result::Result<View<'_>, batchwright_nifti::Error> {
+    let shape = &patch.shape;
+    let mut view = View::new(&patch.image, shape.channels, shape.size, shape.spacing)?;
+    if let Some(labels) = &patch.labels {
+        view = view.with_label(labels.as_slice())?;
+    }
+    Ok(match patch.orientation {
+        Some(orientation) => view.with_orientation(orientation),
+        None => view,
+    })
 }
 
 /// Returns the images of a batch as floats; bytes as fractions of 255.

@@ -41,14 +41,19 @@ pub(crate) fn run(arguments: &Train) -> Result<ExitCode> {
         options.progress = Progress::Silent;
     } else {
         let _ = writeln!(std::io::stderr(), "{}", opened.describe());
+        open::advise(&config, &opened);
     }
     let image = open::image_shape(&opened.training)?;
+    let statistics = opened.training_statistics();
     let mut trainer = Trainer::new(options).map_err(failure)?;
     write_config(
         &config,
         &DataRoot::from_environment(arguments.configuration.data.clone()).of(&config),
         &folder,
     )?;
+    if let Some(statistics) = statistics {
+        write(&folder, "data-statistics.json", &statistics)?;
+    }
     let vae = Vae::new(&trainer.root(), settings, image)
         .map_err(|error| Failure::usage(anyhow::Error::from(error).context("model.vae")))?;
     let validation = opened.validation.map(|batches| Box::new(batches) as Box<dyn Sequence>);

@@ -1,8 +1,8 @@
 //! What keys say together: values that are right each for itself, and wrong beside each other.
 
 use crate::check::Check;
-use crate::data::{Augment, Data, DataFile, Held, ImageType, Normalize, Scale, SplitBy};
-use crate::loader::{ClassWeight, Loader, Sampler, Shuffle};
+use crate::data::{Augment, Data, DataFile, Fold, Held, ImageType, Normalize, Scale, SplitBy};
+use crate::loader::{ClassWeight, Loader, Sampler, Shuffle, Window, Windowed};
 use crate::model::{Likelihood, Model};
 use crate::node::Node;
 use crate::sources::Source;
@@ -29,6 +29,13 @@ pub(crate) fn check(sections: &Sections, tree: &Node, check: &mut Check<'_>) {
     }
     if let (Some(data), Some(loader)) = (&data, loader) {
         check_classes(data, loader, &mut report);
+        if let Shuffle::Windowed(Windowed::Window(Window::Volumes(n))) = loader.shuffle
+            && !data.source.is_volumes()
+        {
+            let message = format!("`window: {n}` counts volumes, and the samples are images");
+            let help = "say how many neighbours make a block, as in `{ window: { block: 100, blocks: 8 } }`";
+            report.add("loader.shuffle.window", message, Some(help));
+        }
     }
     if let Some(training) = training {
         check_training(training, &mut report);
@@ -77,9 +84,36 @@ fn check_data(data: &Data, report: &mut Report<'_, '_>) {
             let help = "the key `group` of a `csv`, or of the `table` of a `folder`, names their column";
             report.add("data.split.by", "the samples of this source belong to no groups", Some(help));
         }
+        if split.by == SplitBy::Subject && !source.is_volumes() {
+            let message = "only volumes have subjects; here every sample stands for itself";
+            report.add("data.split.by", message, Some("leave it out, or write `sample`"));
+        }
+        if let Held::Fold(Fold { fold, of }) = split.validation
+            && of <= fold
+        {
+            let message = format!("fold {fold} of {of} does not exist; folds are numbered from 0");
+            report.add("data.split.validation.fold", message, None);
+        }
         if split.by == SplitBy::Group && matches!(split.validation, Held::Listed(_)) {
             let message = "a list names samples, not groups; `by: group` goes with a fraction";
             report.add("data.split.by", message, None);
+        }
+    }
+    #[cfg(feature = "nifti")]
+    if let Source::Nifti(nifti) = source {
+        let below = "give it inside of `data.nifti`";
+        let given = [
+            ("data.scale", *scale != Scale::default(), "volumes keep their values until they are normalized"),
+            ("data.normalize", *normalize != Normalize::default(), below),
+            ("data.augment", augment.is_some(), below),
+            ("data.dtype", *dtype != ImageType::default(), "patches are `f32`"),
+            ("data.one_hot", *one_hot, "labels of volumes are written as numbers"),
+        ];
+        for (key, _, help) in given.into_iter().filter(|(_, given, _)| *given) {
+            report.add(key, "this key is for images, and the samples are patches of volumes", Some(help));
+        }
+        for (key, message) in nifti.mistakes() {
+            report.add(&key, message, None);
         }
     }
     if *one_hot && !source.has_labels() {

@@ -201,13 +201,15 @@ impl Config {
 /// The keys that may differ between the parts of one run: they decide neither which batches it is trained on nor what a step
 /// computes. `*` stands for any key. (More or fewer epochs move the end that schedules lead to; threads and devices round
 /// differently.)
-pub const FREE: [&str; 17] = [
+pub const FREE: [&str; 19] = [
     "name",
     "logging",
     "data.root",
     "data.origin",
     "data.*.test",
     "data.glyphs.test_drawings",
+    "data.nifti.cache",
+    "data.nifti.read.io",
     "loader.workers",
     "loader.max_queue_size",
     "loader.queue_budget",

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "nifti")]
+use crate::nifti::Nifti;
 use crate::sources::{Csv, Folder, Glyphs, Idx, Npz, Source};
 
-/// `data:` which samples there are. One of `idx`, `csv`, `npz`, `folder` and `glyphs` names where they come from.
+/// `data:` which samples there are. One of `idx`, `csv`, `npz`, `folder`, `glyphs` and `nifti` names where they come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "DataFile", into = "DataFile")]
 pub struct Data {
@@ -36,7 +38,7 @@ pub struct Data {
 #[serde(deny_unknown_fields, rename = "Data")]
 #[schemars(extend("oneOf" = [
     { "required": ["idx"] }, { "required": ["csv"] }, { "required": ["npz"] }, { "required": ["folder"] },
-    { "required": ["glyphs"] }
+    { "required": ["glyphs"] }, { "required": ["nifti"] }
 ]))]
 pub(crate) struct DataFile {
     /// The folder that the paths below are relative to; itself relative to the folder of this file, which it is by
@@ -61,6 +63,10 @@ pub(crate) struct DataFile {
     /// Generated characters that look handwritten; no files are needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     glyphs: Option<Glyphs>,
+    /// NIfTI volumes, of which samples are patches.
+    #[cfg(feature = "nifti")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nifti: Option<Box<Nifti>>,
     /// Which training samples are set aside for validation; without it, and without files of a validation set, there
     /// is no validation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,6 +100,8 @@ impl TryFrom<DataFile> for Data {
             npz,
             folder,
             glyphs,
+            #[cfg(feature = "nifti")]
+            nifti,
             split,
             scale,
             normalize,
@@ -101,13 +109,19 @@ impl TryFrom<DataFile> for Data {
             one_hot,
             augment,
         } = file;
-        let source = match (idx, csv, npz, folder, glyphs) {
-            (Some(idx), None, None, None, None) => Source::Idx(idx),
-            (None, Some(csv), None, None, None) => Source::Csv(csv),
-            (None, None, Some(npz), None, None) => Source::Npz(npz),
-            (None, None, None, Some(folder), None) => Source::Folder(folder),
-            (None, None, None, None, Some(glyphs)) => Source::Glyphs(glyphs),
-            _ => return Err("expected one of `idx`, `csv`, `npz`, `folder` and `glyphs`"),
+        let mut sources = [
+            idx.map(Source::Idx),
+            csv.map(Source::Csv),
+            npz.map(Source::Npz),
+            folder.map(Source::Folder),
+            glyphs.map(Source::Glyphs),
+            #[cfg(feature = "nifti")]
+            nifti.map(Source::Nifti),
+        ]
+        .into_iter()
+        .flatten();
+        let (Some(source), None) = (sources.next(), sources.next()) else {
+            return Err("expected one of `idx`, `csv`, `npz`, `folder`, `glyphs` and `nifti`");
         };
         Ok(Self { root, origin, source, split, scale, normalize, dtype, one_hot, augment })
     }
@@ -124,6 +138,8 @@ impl From<Data> for DataFile {
             npz: None,
             folder: None,
             glyphs: None,
+            #[cfg(feature = "nifti")]
+            nifti: None,
             split,
             scale,
             normalize,
@@ -137,6 +153,8 @@ impl From<Data> for DataFile {
             Source::Npz(npz) => file.npz = Some(npz),
             Source::Folder(folder) => file.folder = Some(folder),
             Source::Glyphs(glyphs) => file.glyphs = Some(glyphs),
+            #[cfg(feature = "nifti")]
+            Source::Nifti(nifti) => file.nifti = Some(nifti),
         }
         file
     }
@@ -147,7 +165,8 @@ impl From<Data> for DataFile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Split {
-    /// A fraction of the samples (about), or a file with the name of one validation sample in each line.
+    /// A fraction of the samples (about), one of several folds, or a file with the name of one validation sample in
+    /// each line.
     pub validation: Held,
     /// What falls to one side together.
     #[serde(default)]
@@ -162,15 +181,31 @@ pub enum Held {
     Fraction(#[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))] f64),
     /// The samples whose names stand in this file, one a line.
     Listed(PathBuf),
+    /// One of several folds of about the same size, as in `{ fold: 0, of: 5 }`.
+    Fold(Fold),
+}
+
+/// `data.split.validation:` one of several folds. Over all of them every sample is validated on once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fold {
+    /// Which fold is validated on, from 0.
+    #[schemars(range(max = 999))]
+    pub fold: u32,
+    /// How many folds there are.
+    #[schemars(range(min = 2, max = 1000))]
+    pub of: u32,
 }
 
 /// `data.split.by:` what falls to one side together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SplitBy {
-    /// Every sample for itself.
+    /// Every sample for itself; of volumes, the patches of a subject always go together.
     #[default]
     Sample,
+    /// All patches of a subject (volumes).
+    Subject,
     /// All samples of a group (a patient, a writer).
     Group,
 }

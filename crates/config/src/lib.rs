@@ -8,15 +8,21 @@ mod error;
 mod file;
 mod loader;
 mod model;
+#[cfg(feature = "nifti")]
+mod nifti;
 mod node;
 #[cfg(feature = "images")]
 mod open;
 #[cfg(feature = "images")]
 mod open_error;
+#[cfg(feature = "nifti")]
+mod open_volumes;
 mod place;
 #[cfg(feature = "images")]
 mod read;
 mod reference;
+#[cfg(feature = "images")]
+mod samples;
 mod schema;
 mod settings;
 mod sources;
@@ -27,21 +33,25 @@ mod yaml;
 
 pub use config::{Config, FREE, remove_free};
 pub use data::{
-    Angle, Augment, Data, Flip, Held, ImageType, MeanStd, Noise, Normalize, Scale, Shift, Split, SplitBy,
-    Zoom,
+    Angle, Augment, Data, Flip, Fold, Held, ImageType, MeanStd, Noise, Normalize, Scale, Shift, Split,
+    SplitBy, Zoom,
 };
 pub use error::{ConfigError, Mistake};
 pub use loader::{
-    Balanced, BalancedWord, ClassWeight, Loader, OnError, Ranks, Sampler, Shuffle, Uneven, Weight, Weighted,
-    Windowed,
+    Balanced, BalancedWord, Blocks, ClassWeight, Loader, OnError, Ranks, Sampler, Shuffle, Uneven, Weight,
+    Weighted, Window, Windowed,
 };
 pub use model::{Activation, Beta, BetaSchedule, Learned, Likelihood, Model, Sigma, Vae};
+#[cfg(feature = "nifti")]
+pub use nifti::Nifti;
 #[cfg(feature = "images")]
-pub use open::{DataRoot, ImageBatches, ImageData, Opened};
+pub use open::{DataRoot, Opened};
 #[cfg(feature = "images")]
 pub use open_error::OpenError;
 pub use place::Place;
 pub use reference::reference;
+#[cfg(feature = "images")]
+pub use samples::{SampleBatches, Samples};
 pub use schema::schema;
 pub use sources::{
     Bits, ChannelAxis, Channels, Column, Csv, Fit, Folder, Glyphs, Idx, IdxFiles, LabelKind, Npz, NpzArrays,

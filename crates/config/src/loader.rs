@@ -97,15 +97,30 @@ impl Default for Shuffle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Windowed {
-    /// Blocks are shuffled, then the samples of a few blocks at a time.
-    Window {
-        /// The samples of a block, which are neighbours in the files.
-        #[schemars(range(min = 1, max = 1_000_000_000))]
-        block: usize,
-        /// How many blocks are open at a time.
-        #[schemars(range(min = 1, max = 1_000_000_000))]
-        blocks: usize,
-    },
+    /// Blocks are shuffled, then the samples of a few blocks at a time. A number counts volumes, whose patches are a block.
+    Window(Window),
+}
+
+/// `loader.shuffle.window:` how many blocks are open at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Window {
+    /// This many volumes; a block is the patches of one.
+    Volumes(#[schemars(range(min = 1, max = 1_000_000_000))] usize),
+    /// Blocks of neighbouring samples.
+    Blocks(Blocks),
+}
+
+/// `loader.shuffle.window:` blocks of neighbouring samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Blocks {
+    /// The samples of a block, which are neighbours in the files.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub block: usize,
+    /// How many blocks are open at a time.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub blocks: usize,
 }
 
 /// `loader.sampler:` which training samples are drawn.

@@ -8,19 +8,15 @@ use std::sync::Arc;
 use batchwright_core::{
     self as core, BatchOptions, Batches, Dataset, LastBatch, LoaderOptions, Rank, Sequence, Sequential,
 };
-use batchwright_images::{self as images, ImageOptions, ImageSet, ImageSource, Subset};
+use batchwright_images::{self as images, ImageOptions, ImageSet, Subset};
 
 use crate::config::Config;
-use crate::data::{Held, MeanStd, Normalize, Split, SplitBy};
-use crate::loader::{ClassWeight, OnError, Sampler, Shuffle, Uneven, Windowed};
+use crate::data::{Fold, Held, MeanStd, Normalize, Split, SplitBy};
+use crate::loader::{Blocks, ClassWeight, OnError, Sampler, Shuffle, Uneven, Window, Windowed};
 use crate::open_error::OpenError;
 use crate::read::{self, AnyImages, Reader, Set};
-
-/// The samples of one set: a side of a split, or all of it.
-pub type ImageData = Subset<ImageSet<Arc<dyn ImageSource>>>;
-
-/// The batches of one set.
-pub type ImageBatches = Batches<ImageData>;
+use crate::samples::{SampleBatches, Samples};
+use crate::sources::Source;
 
 /// Where the data of a configuration are looked for: below `data.root`, unless a folder is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,17 +50,56 @@ impl DataRoot {
 #[derive(Debug)]
 pub struct Opened {
     /// What is trained on, in the order and with the changes that the configuration asks for.
-    pub training: ImageBatches,
+    pub training: SampleBatches,
     /// What is validated on, if anything: every sample once, in order, unchanged.
-    pub validation: Option<ImageBatches>,
+    pub validation: Option<SampleBatches>,
     /// What is tested on, if anything: every sample once, in order, unchanged.
-    pub test: Option<ImageBatches>,
+    pub test: Option<SampleBatches>,
 }
 
 impl Opened {
     /// Returns the number of classes; 0 without labels.
     pub fn classes(&self) -> usize {
-        self.training.dataset().dataset().classes()
+        self.training.dataset().classes()
+    }
+
+    /// Returns the statistics of the training subjects that all sets are normalised with, as JSON, where there are any.
+    pub fn training_statistics(&self) -> Option<String> {
+        match self.training.dataset() {
+            #[cfg(feature = "nifti")]
+            Samples::Patches(patches) => {
+                patches.used_statistics().and_then(|statistics| serde_json::to_string_pretty(statistics).ok())
+            }
+            Samples::Images(_) => None,
+        }
+    }
+
+    /// Says how often each volume will be decoded, and which line would change it, where that is more than once in the run.
+    pub fn decoding(&self, config: &Config) -> Option<String> {
+        match self.training.dataset() {
+            #[cfg(feature = "nifti")]
+            Samples::Patches(patches) => {
+                use batchwright_nifti::{Inflations, VolumeOrder};
+                let Source::Nifti(nifti) = &config.data.source else { return None };
+                let sizes = patches.cached_bytes();
+                let order = match config.loader.shuffle {
+                    Shuffle::Whole(true) => VolumeOrder::Shuffled,
+                    Shuffle::Whole(false) => VolumeOrder::Sequential,
+                    Shuffle::Windowed(Windowed::Window(Window::Volumes(volumes))) => {
+                        VolumeOrder::Windowed { volumes }
+                    }
+                    Shuffle::Windowed(Windowed::Window(Window::Blocks(Blocks { block, blocks }))) => {
+                        let volumes = (block * blocks / patches.options().patch.per_volume.max(1)).max(1);
+                        VolumeOrder::Windowed { volumes }
+                    }
+                };
+                let per_volume = patches.len() / sizes.len().max(1);
+                let budget = nifti.cache.budget.bytes();
+                let inflations = Inflations::new(order, budget, &sizes, per_volume, config.loader.workers);
+                (!inflations.is_once()).then(|| inflations.to_string())
+            }
+            Samples::Images(_) => None,
+        }
     }
 
     /// Describes the sets in a few lines.
@@ -112,7 +147,17 @@ impl Config {
     /// Names the key, the path, where the files can be had and what to set where they are missing.
     pub fn open(&self, root: &DataRoot) -> Result<Opened, OpenError> {
         let root = root.of(self);
-        let reader = Reader { data: &self.data, root: &root };
+        match &self.data.source {
+            #[cfg(feature = "nifti")]
+            Source::Nifti(nifti) => self.open_volumes(nifti, &root),
+            Source::Idx(_) | Source::Csv(_) | Source::Npz(_) | Source::Folder(_) | Source::Glyphs(_) => {
+                self.open_images(&root)
+            }
+        }
+    }
+
+    fn open_images(&self, root: &Path) -> Result<Opened, OpenError> {
+        let reader = Reader { data: &self.data, root };
         let source = read_training(&reader)?;
         let (training, split) = match &self.data.split {
             Some(split) => {
@@ -125,11 +170,12 @@ impl Config {
         let key = format!("data.{}", self.data.source.key());
         let set = |source: AnyImages, options: ImageOptions, indices: Vec<usize>| {
             let refused = |source| OpenError::Images { key: key.clone(), source: Box::new(source) };
-            Subset::new(ImageSet::new(source, options).map_err(refused)?, indices).map_err(refused)
+            let images = Subset::new(ImageSet::new(source, options).map_err(refused)?, indices);
+            images.map(|images| Samples::Images(Box::new(images))).map_err(refused)
         };
         let plain = ImageOptions { augment: None, ..options.clone() };
         let [_, height, width] = source.shape();
-        let other = |which: Set| -> Result<Option<ImageData>, OpenError> {
+        let other = |which: Set| -> Result<Option<Samples>, OpenError> {
             let Some(images) = reader.read(which, Some([height, width]))? else { return Ok(None) };
             goes_with(&source, &images, &format!("{key}.{}", which.key()))?;
             let indices = (0..images.len()).collect();
@@ -167,13 +213,19 @@ impl Config {
     ) -> Result<images::Sides, OpenError> {
         let seed = self.seed;
         let rule = match (&split.validation, split.by) {
-            (Held::Fraction(validation), SplitBy::Sample) => {
+            (Held::Fraction(validation), SplitBy::Sample | SplitBy::Subject) => {
                 images::Split::Fraction { seed, validation: *validation }
             }
             (Held::Fraction(validation), SplitBy::Group) => {
                 images::Split::Groups { seed, validation: *validation }
             }
-            (Held::Listed(list), SplitBy::Sample | SplitBy::Group) => {
+            (Held::Fold(Fold { fold, of }), SplitBy::Sample | SplitBy::Subject) => {
+                images::Split::Fold { seed, fold: *fold, of: *of }
+            }
+            (Held::Fold(Fold { fold, of }), SplitBy::Group) => {
+                images::Split::GroupFold { seed, fold: *fold, of: *of }
+            }
+            (Held::Listed(list), SplitBy::Sample | SplitBy::Subject | SplitBy::Group) => {
                 let path = reader.find("data.split.validation", list)?;
                 let text = std::fs::read_to_string(&path)
                     .map_err(|source| OpenError::List { path: path.clone(), source })?;
@@ -208,7 +260,7 @@ impl Config {
         })
     }
 
-    fn training_batches(&self, data: ImageData) -> Result<ImageBatches, OpenError> {
+    pub(crate) fn training_batches(&self, data: Samples) -> Result<SampleBatches, OpenError> {
         let loader = &self.loader;
         let class_weight = match &loader.class_weight {
             None => None,
@@ -233,7 +285,7 @@ impl Config {
     }
 
     /// Every sample once, in order, whatever the order of training is, and whole on every rank.
-    fn plain_batches(&self, data: ImageData, set: Set) -> Result<ImageBatches, OpenError> {
+    pub(crate) fn plain_batches(&self, data: Samples, set: Set) -> Result<SampleBatches, OpenError> {
         let sampler = Sequential::new(data.len());
         let options = BatchOptions { rank: Rank { index: 0, world: 1 }, ..self.batch_options() };
         Batches::new(data, sampler, options).map_err(|source| OpenError::Plan { set: set.name(), source })
@@ -255,7 +307,7 @@ impl Config {
         }
     }
 
-    fn sampler(&self, data: &ImageData) -> Result<Arc<dyn core::Sampler>, OpenError> {
+    fn sampler(&self, data: &Samples) -> Result<Arc<dyn core::Sampler>, OpenError> {
         let samples = data.len();
         match &self.loader.sampler {
             None => {}
@@ -287,11 +339,23 @@ impl Config {
         match self.loader.shuffle {
             Shuffle::Whole(true) => Ok(Arc::new(core::Shuffled::new(samples))),
             Shuffle::Whole(false) => Ok(Arc::new(Sequential::new(samples))),
-            Shuffle::Windowed(Windowed::Window { block, blocks }) => {
+            Shuffle::Windowed(Windowed::Window(window)) => {
                 let key = "loader.shuffle.window";
-                let sampler = core::Windowed::new(samples, block, blocks)
-                    .map_err(|source| OpenError::Sampler { key, source })?;
-                Ok(Arc::new(sampler))
+                let refused = |source| OpenError::Sampler { key, source };
+                match (window, data) {
+                    #[cfg(feature = "nifti")]
+                    (Window::Volumes(volumes), Samples::Patches(patches)) => {
+                        let sampler = core::WindowedBlocks::new(patches.plan().blocks(), volumes);
+                        Ok(Arc::new(sampler.map_err(refused)?))
+                    }
+                    // Of images, a number was refused with the configuration.
+                    (Window::Volumes(blocks), Samples::Images(_)) => {
+                        Ok(Arc::new(core::Windowed::new(samples, 1, blocks).map_err(refused)?))
+                    }
+                    (Window::Blocks(Blocks { block, blocks }), _) => {
+                        Ok(Arc::new(core::Windowed::new(samples, block, blocks).map_err(refused)?))
+                    }
+                }
             }
         }
     }
@@ -331,7 +395,7 @@ fn goes_with(training: &AnyImages, other: &AnyImages, key: &str) -> Result<(), O
     Ok(())
 }
 
-fn classes(data: &ImageData, key: &'static str) -> Result<Vec<u32>, OpenError> {
+fn classes(data: &Samples, key: &'static str) -> Result<Vec<u32>, OpenError> {
     let class = |index: usize| {
         let message = format!("sample {index} ({}) has no class", data.id(index));
         data.class(index).ok_or(OpenError::Classes { key, message })
@@ -340,7 +404,7 @@ fn classes(data: &ImageData, key: &'static str) -> Result<Vec<u32>, OpenError> {
 }
 
 /// Weights that make every class count the same: samples / (classes x samples of the class).
-fn balanced_weights(data: &ImageData) -> Result<BTreeMap<u32, f32>, OpenError> {
+fn balanced_weights(data: &Samples) -> Result<BTreeMap<u32, f32>, OpenError> {
     let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
     for class in classes(data, "loader.class_weight")? {
         *counts.entry(class).or_default() += 1;

@@ -28,6 +28,15 @@ pub enum OpenError {
         /// Why not.
         source: Box<batchwright_images::Error>,
     },
+    /// The volumes cannot be used.
+    #[cfg(feature = "nifti")]
+    #[error("{key}: the volumes cannot be used")]
+    Volumes {
+        /// The key that names them.
+        key: String,
+        /// Why not.
+        source: Box<batchwright_nifti::Error>,
+    },
     /// The list of validation samples cannot be read.
     #[error("data.split.validation: cannot read the list {}", path.display())]
     List {
@@ -77,6 +86,8 @@ impl OpenError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Images { source, .. } => matches!(**source, batchwright_images::Error::Choice { .. }),
+            #[cfg(feature = "nifti")]
+            Self::Volumes { source, .. } => matches!(**source, batchwright_nifti::Error::Choice { .. }),
             Self::Classes { .. } | Self::Sampler { .. } | Self::Plan { .. } => true,
             Self::Missing { .. } | Self::List { .. } | Self::Different { .. } => false,
         }

@@ -90,6 +90,9 @@ impl Reader<'_> {
                 let glyphs = images::Glyphs { seed, classes, drawings, first_drawing, size };
                 Ok(Some(Arc::new(glyphs.images().map_err(refused)?)))
             }
+            // Opened elsewhere: volumes are no images.
+            #[cfg(feature = "nifti")]
+            Source::Nifti(_) => Ok(None),
         }
     }
 

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "nifti")]
+use crate::nifti::Nifti;
+
 /// Where images are read from; the key of each stands in `data:`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
@@ -18,6 +21,9 @@ pub enum Source {
     Folder(Folder),
     /// Generated characters.
     Glyphs(Glyphs),
+    /// Volumes.
+    #[cfg(feature = "nifti")]
+    Nifti(Box<Nifti>),
 }
 
 impl Source {
@@ -29,6 +35,8 @@ impl Source {
             Self::Npz(_) => "npz",
             Self::Folder(_) => "folder",
             Self::Glyphs(_) => "glyphs",
+            #[cfg(feature = "nifti")]
+            Self::Nifti(_) => "nifti",
         }
     }
 
@@ -40,6 +48,9 @@ impl Source {
             Self::Npz(npz) => npz.train.labels.is_some(),
             Self::Folder(folder) => folder.table.as_ref().is_none_or(|table| table.label.is_some()),
             Self::Glyphs(_) => true,
+            // The files alone tell whether subjects have classes.
+            #[cfg(feature = "nifti")]
+            Self::Nifti(_) => true,
         }
     }
 
@@ -49,6 +60,8 @@ impl Source {
             Self::Csv(csv) => csv.group.is_some(),
             Self::Folder(folder) => folder.table.as_ref().is_some_and(|table| table.group.is_some()),
             Self::Idx(_) | Self::Npz(_) | Self::Glyphs(_) => false,
+            #[cfg(feature = "nifti")]
+            Self::Nifti(_) => true,
         }
     }
 
@@ -60,6 +73,17 @@ impl Source {
             Self::Npz(npz) => npz.validation.is_some(),
             Self::Folder(folder) => folder.validation.is_some(),
             Self::Glyphs(_) => false,
+            #[cfg(feature = "nifti")]
+            Self::Nifti(nifti) => nifti.validation.is_some(),
+        }
+    }
+
+    /// Returns whether its samples are patches of volumes.
+    pub(crate) fn is_volumes(&self) -> bool {
+        match self {
+            Self::Idx(_) | Self::Csv(_) | Self::Npz(_) | Self::Folder(_) | Self::Glyphs(_) => false,
+            #[cfg(feature = "nifti")]
+            Self::Nifti(_) => true,
         }
     }
 }

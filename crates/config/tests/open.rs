@@ -40,7 +40,7 @@ fn training_is_shuffled_and_augmented_and_validation_is_neither() {
     let data = read(GLYPHS, &[]).open(&DataRoot::default()).unwrap();
     let plain = read(GLYPHS, &["data.augment=null"]).open(&DataRoot::default()).unwrap();
     let validation = data.validation.as_ref().unwrap();
-    let image = |batches: &batchwright_config::ImageBatches, epoch| {
+    let image = |batches: &batchwright_config::SampleBatches, epoch| {
         batches.get(epoch, 0).unwrap().get::<f32>("image").unwrap().to_vec()
     };
     assert_eq!(image(validation, 0), image(validation, 1));

@@ -13,7 +13,8 @@ use crate::source::ImageSource;
 ///
 /// Fractions are not counted off but hashed: a name is in the validation side if `hash(seed, name)`, a number uniform in
 /// [0, 1), lies below the fraction. So a sample's side depends on its name alone, and a new sample moves no other; the
-/// sizes of the sides are near the fraction, not at it. A test set is no part of a split: its files are named apart.
+/// sizes of the sides are near the fraction, not at it. Folds are dealt out in the order of the hash instead, so that
+/// their sizes differ by at most one name; there a new sample may move others. A test set is no part of a split: its files are named apart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
@@ -30,6 +31,24 @@ pub enum Split {
         seed: u64,
         /// The share of groups on the validation side.
         validation: f64,
+    },
+    /// By the hash of each sample's id, in folds: over all of them every sample is validated on once.
+    Fold {
+        /// What the hash is keyed by.
+        seed: u64,
+        /// Which fold is the validation side, from 0.
+        fold: u32,
+        /// How many folds there are.
+        of: u32,
+    },
+    /// By the hash of each sample's group, in folds.
+    GroupFold {
+        /// What the hash is keyed by.
+        seed: u64,
+        /// Which fold is the validation side, from 0.
+        fold: u32,
+        /// How many folds there are.
+        of: u32,
     },
     /// By a list of the ids on the validation side.
     List {
@@ -52,6 +71,10 @@ impl fmt::Display for Split {
         match self {
             Self::Fraction { validation, .. } => write!(f, "by fraction ({validation} for validation)"),
             Self::Groups { validation, .. } => write!(f, "by group ({validation} for validation)"),
+            Self::Fold { fold, of, .. } => write!(f, "by fold ({fold} of {of} for validation)"),
+            Self::GroupFold { fold, of, .. } => {
+                write!(f, "by fold of groups ({fold} of {of} for validation)")
+            }
             Self::List { validation } => write!(f, "by list ({} ids for validation)", validation.len()),
         }
     }
@@ -69,8 +92,10 @@ impl Split {
             problem: "needs groups, and the data set has none".to_owned(),
         };
         let name = |index: usize| match self {
-            Self::Fraction { .. } | Self::List { .. } => Ok(source.id(index)),
-            Self::Groups { .. } => Ok(source.group(index).ok_or_else(no_group)?.to_owned()),
+            Self::Fraction { .. } | Self::Fold { .. } | Self::List { .. } => Ok(source.id(index)),
+            Self::Groups { .. } | Self::GroupFold { .. } => {
+                Ok(source.group(index).ok_or_else(no_group)?.to_owned())
+            }
         };
         self.of_names((0..source.len()).map(name).collect::<Result<Vec<_>, _>>()?)
     }
@@ -90,6 +115,28 @@ impl Split {
                 for (index, name) in names.enumerate() {
                     let side =
                         if hash(*seed, name.as_ref()) < *fraction { &mut validation } else { &mut training };
+                    side.push(index);
+                }
+            }
+            Self::Fold { seed, fold, of } | Self::GroupFold { seed, fold, of } => {
+                if of <= fold || *of < 2 {
+                    return Err(Error::choice(
+                        "validation",
+                        "a fold of at least 2, from 0",
+                        format!("fold {fold} of {of}"),
+                    ));
+                }
+                let names: Vec<_> = names.collect();
+                let distinct: BTreeSet<(u64, &str)> =
+                    names.iter().map(|name| (hash_bits(*seed, name.as_ref()), name.as_ref())).collect();
+                let held: BTreeSet<&str> = distinct
+                    .into_iter()
+                    .map(|(_, name)| name)
+                    .skip(*fold as usize)
+                    .step_by(*of as usize)
+                    .collect();
+                for (index, name) in names.iter().enumerate() {
+                    let side = if held.contains(name.as_ref()) { &mut validation } else { &mut training };
                     side.push(index);
                 }
             }
@@ -118,16 +165,21 @@ impl Split {
     }
 }
 
-/// Returns a number uniform in [0, 1): the upper 53 bits of the first 8 bytes, read as a big-endian number, of the
-/// SHA-256 of `batchwright/split`, a zero byte, the seed as 8 little-endian bytes, and the name, times 2^-53.
-fn hash(seed: u64, name: &str) -> f64 {
+/// Returns 53 uniform bits: the upper ones of the first 8 bytes, read as a big-endian number, of the SHA-256 of
+/// `batchwright/split`, a zero byte, the seed as 8 little-endian bytes, and the name.
+fn hash_bits(seed: u64, name: &str) -> u64 {
     let digest = Sha256::new()
         .chain_update(b"batchwright/split\0")
         .chain_update(seed.to_le_bytes())
         .chain_update(name.as_bytes())
         .finalize();
     let first = digest.iter().take(8).fold(0_u64, |bits, &byte| bits << 8 | u64::from(byte));
-    (first >> 11) as f64 / (1_u64 << 53) as f64
+    first >> 11
+}
+
+/// Returns those bits as a number in [0, 1).
+fn hash(seed: u64, name: &str) -> f64 {
+    hash_bits(seed, name) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]
@@ -186,6 +238,19 @@ mod tests {
         let sides = split.of(&images).unwrap();
         let of = |side: &[usize]| -> BTreeSet<&String> { side.iter().map(|&index| &groups[index]).collect() };
         assert!(of(&sides.training).is_disjoint(&of(&sides.validation)));
+    }
+
+    #[test]
+    fn every_sample_is_in_the_validation_side_of_one_fold() {
+        let all = names(60);
+        let mut times = vec![0; 60];
+        for fold in 0..4 {
+            let sides = Split::Fold { seed: 5, fold, of: 4 }.of_names(&all).unwrap();
+            assert_eq!((sides.training.len(), sides.validation.len()), (45, 15));
+            sides.validation.iter().for_each(|&index| times[index] += 1);
+        }
+        assert_eq!(times, vec![1; 60]);
+        assert!(Split::Fold { seed: 5, fold: 4, of: 4 }.of_names(&all).is_err());
     }
 
     #[test]

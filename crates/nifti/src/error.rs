@@ -253,7 +253,7 @@ pub enum Error {
     )]
     MapTooFar {
         /// The affine part of the map.
-        affine: [[f64; 4]; 3],
+        affine: Box<[[f64; 4]; 3]>,
         /// The patch's size.
         size: [usize; 3],
     },

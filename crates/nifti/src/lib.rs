@@ -2,8 +2,8 @@
 
 mod affine;
 mod aggregate;
+mod augment;
 mod cache;
-#[allow(dead_code, reason = "some of it is for patch sets")]
 mod cast;
 mod check;
 mod container;
@@ -28,7 +28,9 @@ mod mapped;
 mod options;
 mod orientation;
 mod parse;
+mod patch_set;
 mod phantom;
+mod phantom_volume;
 mod picture;
 mod places;
 mod preprocess;
@@ -43,6 +45,9 @@ mod write;
 
 pub use affine::{Affine, VoxelPoint, VoxelToWorld, WorldPoint, WorldToVoxel};
 pub use aggregate::{Aggregator, Blend, Planes, Whole};
+pub use augment::{
+    Augment, Augmentation, Changes, Choice, Named, OneOf, Preset, PresetName, SomeOf, Transform,
+};
 pub use cache::{
     Cache, CacheCleared, CacheEntry, CacheOptions, CacheReport, CacheStatistics, Inflations, KeyBy,
     VolumeOrder, Voxels,
@@ -58,6 +63,7 @@ pub use gather::{
     Support, gather, gather_labels,
 };
 pub use geometry::{Geometry, GeometrySource};
+pub use gzip::inflate_alone;
 pub use header::{ByteOrder, Header, Storage, Version};
 pub use inspect::{
     ColorFacts, ComplexFacts, Facts, HeaderFacts, PictureOptions, RealFacts, VoxelFacts,
@@ -73,6 +79,7 @@ pub use intensity::{
 };
 pub use options::{Color, Complex, Frames, Io, ReadOptions};
 pub use orientation::{Direction, Orientation};
+pub use patch_set::{Patch, PatchRecord, PatchSet, PatchSetOptions};
 pub use phantom::{Body, Phantom, PhantomFiles, PhantomSubject};
 pub use picture::{Canvas, Convention, Montage, MontageOptions, Position, Rgb, Section, View, Window};
 pub use places::{

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod inspecting;
+mod patches;
 mod reading;
 mod subjects;

@@ -25,6 +25,7 @@ pub use report::{CacheCleared, CacheEntry, CacheReport};
 pub use voxels::Voxels;
 
 use crate::error::Error;
+use crate::phantom_volume::PhantomVolume;
 use crate::volume::Volume;
 use directory::Directory;
 use key::{FileFacts, Keys, files_of};
@@ -123,6 +124,11 @@ impl Cache {
     /// Gives the reader's errors, to all who wait for them; the next caller tries again. Gives an error where the file
     /// changes meanwhile, where there is no memory, and the system's errors about a directory.
     pub fn voxels(&self, volume: &Volume) -> Result<Arc<Voxels>, Error> {
+        self.decoded(volume)
+    }
+
+    /// Returns the voxels of a generated volume: from the cache, or drawn into it.
+    pub(crate) fn generated(&self, volume: &PhantomVolume) -> Result<Arc<Voxels>, Error> {
         self.decoded(volume)
     }
 

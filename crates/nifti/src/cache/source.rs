@@ -5,6 +5,7 @@ use std::path::Path;
 use super::voxels::Facts;
 use crate::convert::Recipe;
 use crate::error::Error;
+use crate::phantom_volume::PhantomVolume;
 use crate::volume::Volume;
 
 /// Something whose voxels can be decoded into memory.
@@ -24,6 +25,28 @@ pub(super) trait Source {
     /// Writes all voxels from `room[at]` to its end: native-endian, channel by channel. Every byte of them, or an error;
     /// anything before them.
     fn decode(&self, room: &mut [u8], at: usize) -> Result<(), Error>;
+}
+
+impl Source for PhantomVolume {
+    fn files(&self) -> Vec<&Path> {
+        Vec::new()
+    }
+
+    fn options(&self) -> String {
+        self.identity()
+    }
+
+    fn facts(&self) -> Facts {
+        Facts { shape: self.shape(), channels: self.channels(), voxel_type: self.voxel_type() }
+    }
+
+    fn head_room(&self) -> usize {
+        0
+    }
+
+    fn decode(&self, room: &mut [u8], at: usize) -> Result<(), Error> {
+        self.draw(&mut room[at..])
+    }
 }
 
 impl Source for Volume {

@@ -70,7 +70,7 @@ fn extent(map: &Map, size: [usize; 3]) -> Result<[[f64; 2]; 3], Error> {
     }
     let far = |x: &f64| x.is_nan() || FARTHEST <= x.abs();
     if size.contains(&0) || bounds.iter().flatten().any(far) {
-        return Err(Error::MapTooFar { affine: map.affine.0, size });
+        return Err(Error::MapTooFar { affine: Box::new(map.affine.0), size });
     }
     Ok(bounds)
 }

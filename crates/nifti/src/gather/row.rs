@@ -42,7 +42,7 @@ impl<'a, T: Voxel> Patch<'a, T> {
         map: &Map,
         size: [usize; 3],
     ) -> Result<Self, Error> {
-        let too_far = || Error::MapTooFar { affine: map.affine.0, size };
+        let too_far = || Error::MapTooFar { affine: Box::new(map.affine.0), size };
         let course = Course::new(&map.affine, size).ok_or_else(too_far)?;
         let bend = match &map.displacement {
             None => None,

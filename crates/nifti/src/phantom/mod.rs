@@ -178,6 +178,18 @@ impl Phantom {
         Ok(voxel_to_world)
     }
 
+    /// Returns where the voxels of subject `index` lie; draws none.
+    ///
+    /// # Errors
+    /// As [`Phantom::subject`].
+    pub fn voxel_to_world(&self, index: usize) -> Result<VoxelToWorld, Error> {
+        self.check("")?;
+        if self.subjects <= index {
+            return Err(Error::choice("index", format!("below {}", self.subjects), index));
+        }
+        Ok(self.geometry(self.number(index)))
+    }
+
     /// Returns the name of subject `index`: `phantom_007`.
     pub fn id(&self, index: usize) -> String {
         format!("phantom_{:03}", self.number(index))

@@ -14,7 +14,6 @@ use super::place::{Place, Places};
 use super::weights::WeightSums;
 use crate::affine::Affine;
 use crate::error::Error;
-use crate::gather::Outside;
 use crate::voxels::VoxelSlice;
 
 /// The patches that are cut out of each volume.
@@ -25,7 +24,7 @@ use crate::voxels::VoxelSlice;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PatchOptions {
-    /// The size of a patch in voxels, x, y, z, after orientation and spacing. A volume that is smaller is padded.
+    /// The size of a patch in voxels, x, y, z, after orientation and spacing. Around a volume that is smaller is what `outside` says.
     #[cfg_attr(feature = "schema", schemars(inner(range(min = 1))))]
     pub size: [usize; 3],
     /// How many patches of each volume an epoch has; by default 1. With `sampler: grid` it is left out, for the grid says.
@@ -38,10 +37,6 @@ pub struct PatchOptions {
     /// How much foreground a patch may have; by default any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreground_fraction: Option<ForegroundFraction>,
-    /// What a patch shows outside of its volume, where it is larger or a spatial change reaches out: a number (after
-    /// normalisation), `minimum`, `edge` or `reflect`. By default what the preset of the augmentation says, else 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pad: Option<Outside>,
     /// Where the patches of validation and test volumes lie: `center` (the default), or `{ grid: { overlap: … } }`. Nothing
     /// is drawn there, so that the figures of two epochs compare.
     #[serde(default)]
@@ -114,7 +109,7 @@ impl PatchOptions {
     /// # Errors
     /// Names the first key that cannot be.
     pub fn check(&self, key: &str) -> Result<(), Error> {
-        let Self { size, per_volume, sampler, foreground_fraction, pad, validation } = self;
+        let Self { size, per_volume, sampler, foreground_fraction, validation } = self;
         if size
             .iter()
             .try_fold(1_usize, |product, &n| product.checked_mul(n))
@@ -136,9 +131,6 @@ impl PatchOptions {
                 let expected = "left out where the sampler is a grid, which says itself how many there are";
                 return Err(Error::choice(format!("{key}.per_volume"), expected, per_volume));
             }
-        }
-        if let Some(pad) = pad {
-            pad.check(&format!("{key}.pad"))?;
         }
         if let FixedSampler::Grid { overlap } = validation {
             overlap.check(&format!("{key}.validation.grid.overlap"), *size)?;
@@ -525,8 +517,7 @@ mod tests {
     #[test]
     fn options_are_read_from_their_words() {
         let read = |text: &str| serde_json::from_str::<PatchOptions>(text);
-        let options = read(r#"{ "size": [96, 96, 1], "pad": "reflect" }"#).unwrap();
-        assert_eq!(options.pad, Some(Outside::Reflect));
+        let options = read(r#"{ "size": [96, 96, 1] }"#).unwrap();
         assert_eq!((options.per_volume, &options.sampler), (1, &PatchSampler::Uniform));
         assert_eq!(options.patches([240, 240, 155]).unwrap(), 1);
         let sampler = |text: &str| {

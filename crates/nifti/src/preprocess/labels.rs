@@ -49,7 +49,8 @@ impl LabelOptions {
         }
     }
 
-    fn is_identity(&self) -> bool {
+    /// Returns whether every value stays as it is.
+    pub fn is_identity(&self) -> bool {
         self.default.is_none() && self.map.iter().all(|(old, new)| old == new)
     }
 }

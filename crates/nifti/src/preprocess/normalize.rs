@@ -211,6 +211,15 @@ pub enum Needs {
 }
 
 impl NormalizeChannels {
+    /// Returns whether statistics of all training subjects are needed.
+    pub fn needs_training(&self) -> bool {
+        let of = |normalize: &Normalize| matches!(normalize.needs(), Needs::Training(_));
+        match self {
+            Self::All(normalize) => of(normalize),
+            Self::Each(list) => list.iter().any(of),
+        }
+    }
+
     /// Returns the choice of a channel.
     ///
     /// # Panics

@@ -128,7 +128,7 @@ impl Manifest {
     /// # Errors
     /// Names the list and the place in it that cannot be used, or the pattern that matches nothing.
     pub fn subjects(&self, root: &Path) -> Result<Subjects, Error> {
-        let subjects = match self {
+        let mut subjects = match self {
             Self::File(path) => return Self::of_file(path, "manifest")?.subjects(root),
             Self::DatasetJson(json) => json.subjects(root)?,
             Self::Csv(csv) => csv.subjects(root)?,
@@ -142,7 +142,25 @@ impl Manifest {
                 found: "none".to_owned(),
             });
         }
+        root.clone_into(&mut subjects.root);
         Ok(subjects)
+    }
+
+    /// Returns the file, or the folder, relative to the root of the data, without which there are no subjects.
+    pub fn needs(&self) -> PathBuf {
+        match self {
+            Self::File(path) => path.clone(),
+            Self::DatasetJson(json) => json.file.clone(),
+            Self::Csv(csv) => csv.file.clone(),
+            Self::Glob(glob) => {
+                let first = match &glob.images {
+                    Patterns::One(one) => one.as_str(),
+                    Patterns::List(list) => list.first().map_or("", String::as_str),
+                };
+                let is_plain = |part: &&std::ffi::OsStr| !part.to_string_lossy().contains(['*', '?', '{']);
+                Path::new(first).iter().take_while(is_plain).collect()
+            }
+        }
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Subjects {
     list: Vec<Subject>,
     places: Vec<String>,
     manifest: PathBuf,
+    /// What paths in facts are relative to.
+    root: PathBuf,
     channel_names: Vec<String>,
     label_names: BTreeMap<i64, String>,
 }
@@ -88,6 +90,7 @@ impl Subjects {
             list,
             places,
             manifest: manifest.to_owned(),
+            root: PathBuf::new(),
             channel_names: Vec::new(),
             label_names: BTreeMap::new(),
         })
@@ -116,6 +119,36 @@ impl Subjects {
     /// Returns the file that lists them, or the folder that a pattern was looked for in.
     pub fn manifest(&self) -> &Path {
         &self.manifest
+    }
+
+    /// Returns the file of a subject that is named by a fact (a column of the list), or else by a pattern of paths with `{id}`;
+    /// relative to the root of the data.
+    ///
+    /// # Errors
+    /// Refuses a name that is neither, and a file that is not there.
+    ///
+    /// # Panics
+    /// Panics if there is no such subject.
+    pub fn file_of(&self, index: usize, name: &str) -> Result<PathBuf, Error> {
+        let subject = &self.list[index];
+        let path = match subject.facts.get(name) {
+            Some(path) => self.root.join(path),
+            None if name.contains("{id}") => self.root.join(name.replace("{id}", &subject.id)),
+            None => {
+                let known: Vec<&str> = subject.facts.keys().map(String::as_str).collect();
+                let expected = format!(
+                    "a fact of every subject, or a pattern with `{{id}}`; `{}` has: {}",
+                    subject.id,
+                    list(&known)
+                );
+                return Err(Error::choice("patch.sampler.weights", expected, format_args!("`{name}`")));
+            }
+        };
+        if path.is_file() {
+            return Ok(path);
+        }
+        let (manifest, place) = (self.manifest.clone(), self.places[index].clone());
+        Err(Error::MissingFile { manifest, place, path })
     }
 
     /// Returns where in the list subject `index` stands, in words.
@@ -154,6 +187,7 @@ impl Subjects {
             list: indices.iter().map(|&index| self.list[index].clone()).collect(),
             places: indices.iter().map(|&index| self.places[index].clone()).collect(),
             manifest: self.manifest.clone(),
+            root: self.root.clone(),
             channel_names: self.channel_names.clone(),
             label_names: self.label_names.clone(),
         }

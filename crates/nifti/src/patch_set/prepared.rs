@@ -1,0 +1,93 @@
+//! A subject whose headers were read.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::preprocess::DatasetStatistics;
+use crate::spatial::{Axes, Lattice};
+use crate::subjects::{GEOMETRY_TOLERANCE, OpenSubject, Subject};
+
+use super::facts::Facts;
+use super::memory::Memory;
+use super::options::PatchSetOptions;
+use super::scan::Scan;
+
+/// A subject whose headers were read, and what was found out about its voxels.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) id: String,
+    /// Of one shape, in one place.
+    pub(super) images: Vec<Scan>,
+    pub(super) label: Option<Scan>,
+    pub(super) weights: Option<Scan>,
+    /// The number of its class, if it has one.
+    pub(super) class: Option<u32>,
+    /// The grid over the whole volume.
+    pub(super) grid: Lattice,
+    facts: Mutex<Option<Arc<Facts>>>,
+}
+
+impl Prepared {
+    /// Opens the files of a subject, of which the headers are read.
+    pub(super) fn open(
+        subject: &Subject,
+        weights: Option<&Path>,
+        options: &PatchSetOptions,
+        class: Option<u32>,
+    ) -> Result<Self, Error> {
+        let opened = OpenSubject::open(subject, &options.read, GEOMETRY_TOLERANCE)?;
+        let file = |volume| Scan::File(Box::new(volume));
+        let images = opened.images.into_iter().map(file).collect();
+        let label = opened.label.map(file);
+        let weights = weights.map(|path| Scan::open(path, &options.read)).transpose()?;
+        Self::new(subject.id.clone(), images, label, weights, options, class)
+    }
+
+    /// Joins volumes of one shape and place.
+    pub(super) fn new(
+        id: String,
+        images: Vec<Scan>,
+        label: Option<Scan>,
+        weights: Option<Scan>,
+        options: &PatchSetOptions,
+        class: Option<u32>,
+    ) -> Result<Self, Error> {
+        let first = &images[0];
+        let axes = match &options.orientation {
+            None => Axes::STORED,
+            Some(want) => Axes::between(&first.orientation()?.to_string(), &want.to_string())?,
+        };
+        let grid = Lattice::new(&first.voxel_to_world()?, first.shape(), &axes, options.spacing)?;
+        Ok(Self { id, images, label, weights, class, grid, facts: Mutex::new(None) })
+    }
+
+    /// Returns how many channels its images have together.
+    pub(super) fn channels(&self) -> usize {
+        self.images.iter().map(Scan::channels).sum()
+    }
+
+    /// Returns what is known about its voxels; finds it out the first time. Who asks meanwhile waits. An error is found
+    /// again by whoever asks next.
+    pub(super) fn facts(
+        &self,
+        options: &PatchSetOptions,
+        training: Option<&DatasetStatistics>,
+        cache: &Cache,
+        memory: &mut Memory,
+    ) -> Result<Arc<Facts>, Error> {
+        let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(facts) = &*facts {
+            return Ok(Arc::clone(facts));
+        }
+        let found = Arc::new(Facts::of(self, options, training, cache, memory)?);
+        *facts = Some(Arc::clone(&found));
+        Ok(found)
+    }
+
+    /// Returns all its volumes.
+    pub(super) fn scans(&self) -> impl Iterator<Item = &Scan> {
+        self.images.iter().chain(&self.label).chain(&self.weights)
+    }
+}

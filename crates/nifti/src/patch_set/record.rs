@@ -1,0 +1,25 @@
+//! What was drawn for a patch.
+
+use serde::{Deserialize, Serialize};
+
+use crate::augment::Changes;
+use crate::places::{Fraction, Place};
+
+/// Everything that was drawn for one patch: with the files and the options, all that it takes to make it again. Numbers
+/// read back bit for bit; noise is recorded as the key of its stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatchRecord {
+    /// The subject.
+    pub subject: String,
+    /// Which of its patches, from 0.
+    pub patch: usize,
+    /// Where it lies in the grid after orientation, spacing and cropping.
+    pub place: Place,
+    /// What came of asking for a fraction of foreground.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreground: Option<Fraction>,
+    /// The random changes.
+    #[serde(default)]
+    pub changes: Changes,
+}
