@@ -43,21 +43,28 @@ pub fn bytes_of<T: Element>(values: &[T]) -> &[u8] {
 /// samples from many places of a large array is otherwise bounded by looking up addresses. A hint: nothing is promised,
 /// and contents do not change.
 pub fn prefer_huge_pages<T: Element>(memory: &[T]) {
+    advise_huge_pages(memory.as_ptr().cast(), size_of_val(memory), true);
+}
+
+/// Advises large pages for those that lie whole in a block; for pages that are in use already, now if `now` is true.
+fn advise_huge_pages(start: *const u8, bytes: usize, now: bool) {
     #[cfg(all(target_os = "linux", not(miri)))]
     {
         const HUGE: usize = 2 << 20;
-        let start = (memory.as_ptr() as usize).next_multiple_of(HUGE);
-        let end = (memory.as_ptr() as usize + size_of_val(memory)) / HUGE * HUGE;
-        if start < end {
-            for advice in [libc::MADV_HUGEPAGE, libc::MADV_COLLAPSE] {
-                // SAFETY: the whole pages between start and end belong to `memory`; both pieces of advice change how it
-                // is backed, never what it contains. A refusal is no failure.
-                unsafe { libc::madvise(start as *mut libc::c_void, end - start, advice) };
+        let first = (start as usize).next_multiple_of(HUGE);
+        let end = (start as usize + bytes) / HUGE * HUGE;
+        if first < end {
+            let advice: &[i32] =
+                if now { &[libc::MADV_HUGEPAGE, libc::MADV_COLLAPSE] } else { &[libc::MADV_HUGEPAGE] };
+            for &advice in advice {
+                // SAFETY: the whole pages between first and end belong to the block; this advice changes how they are
+                // backed, never what they contain. A refusal is no failure.
+                unsafe { libc::madvise(first as *mut libc::c_void, end - first, advice) };
             }
         }
     }
     #[cfg(not(all(target_os = "linux", not(miri))))]
-    let _ = memory;
+    let _ = (start, bytes, now);
 }
 
 /// Where blocks come from. Implement it to supply pinned or shared memory.
@@ -92,6 +99,10 @@ unsafe impl Memory for Heap {
     fn allocate(&self, bytes: usize) -> Result<NonNull<u8>, BoxError> {
         // SAFETY: the layout has a size of at least one byte.
         let block = unsafe { std::alloc::alloc_zeroed(heap_layout(bytes)?) };
+        if !block.is_null() {
+            // Before the first page is touched, so that none has to be moved.
+            advise_huge_pages(block, bytes, false);
+        }
         NonNull::new(block).ok_or_else(|| "the allocator has no such block".into())
     }
 

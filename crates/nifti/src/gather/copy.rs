@@ -2,10 +2,10 @@
 
 use super::border::Border;
 use super::course::FARTHEST;
-use super::level::Level;
+use super::level::{Level, prefetch};
 use super::rescale::Rescale;
 use super::source::SourceBox;
-use super::tap::Tap;
+use super::tap::{Real, Tap};
 use crate::spatial::Map;
 use crate::voxels::Voxel;
 
@@ -91,6 +91,7 @@ impl<T: Voxel, B> Crop<'_, T, B> {
     }
 
     /// Calls `constant` with the parts of rows that are the constant, and `each` with those that are voxels.
+    #[inline(always)]
     pub(super) fn rows<O>(
         &self,
         out: &mut [O],
@@ -103,10 +104,12 @@ impl<T: Voxel, B> Crop<'_, T, B> {
         let end = xs.iter().rposition(Option::is_some).map_or(first, |last| last + 1);
         let inner: Vec<usize> = xs[first..end].iter().flatten().copied().collect();
         let contiguous = inner.windows(2).all(|pair| pair[0] + 1 == pair[1]);
-        // Rows of the same y next to each other: columns of the source stay in the cache where axes change places.
-        for block in (0..ny).step_by(16) {
+        // Where axes change places, rows of the same y come next to each other, so that columns of the source stay in the
+        // cache.
+        let side = if contiguous { ny.max(1) } else { 16 };
+        for block in (0..ny).step_by(side) {
             for (z, at_z) in zs.iter().enumerate() {
-                for (y, at_y) in ys.iter().enumerate().skip(block).take(16) {
+                for (y, at_y) in ys.iter().enumerate().skip(block).take(side) {
                     let row = &mut out[(z * ny + y) * nx..][..nx];
                     let (Some(at_z), Some(at_y), false) = (at_z, at_y, inner.is_empty()) else {
                         constant(row);
@@ -116,6 +119,13 @@ impl<T: Voxel, B> Crop<'_, T, B> {
                     constant(&mut row[end..]);
                     let from = &self.voxels[at_y + at_z..];
                     let run = if contiguous {
+                        // The row that comes so many rows later, in the next slice where this one has no more.
+                        let (later, slice) =
+                            if y + AHEAD < ny { (y + AHEAD, z) } else { (y + AHEAD - ny, z + 1) };
+                        if let (Some(Some(at_y)), Some(Some(at_z))) = (ys.get(later), zs.get(slice)) {
+                            let start = at_y + at_z + inner[0];
+                            prefetch(&self.voxels[start..start + inner.len()]);
+                        }
                         Run::Slice(&from[inner[0]..][..inner.len()])
                     } else {
                         Run::Places(from, &inner)
@@ -127,30 +137,42 @@ impl<T: Voxel, B> Crop<'_, T, B> {
     }
 }
 
+/// How many rows ahead voxels are asked for.
+const AHEAD: usize = 8;
+
 impl<T: Tap> Crop<'_, T, f32> {
     /// Copies it, rescaled.
     pub(super) fn copy(&self, level: Level, rescale: &Rescale, out: &mut [f32]) {
         let value = if let Border::Constant(value) = self.border { value } else { 0.0 };
         let mut values = vec![T::ZERO; self.size[0]];
-        self.rows(
-            out,
-            |row| row.fill(value),
-            |run, row| {
-                let values = &mut values[..row.len()];
-                match run {
-                    Run::Slice(from) => {
-                        for (value, from) in values.iter_mut().zip(from) {
-                            *value = from.real();
+        let plain = rescale.is_identity();
+        level.run(|| {
+            self.rows(
+                out,
+                |row| row.fill(value),
+                |run, row| {
+                    let values = &mut values[..row.len()];
+                    match run {
+                        Run::Slice(from) if plain => {
+                            for (to, from) in row.iter_mut().zip(from) {
+                                *to = from.real().to_f32();
+                            }
+                            return;
+                        }
+                        Run::Slice(from) => {
+                            for (value, from) in values.iter_mut().zip(from) {
+                                *value = from.real();
+                            }
+                        }
+                        Run::Places(from, places) => {
+                            for (value, place) in values.iter_mut().zip(places) {
+                                *value = from[*place].real();
+                            }
                         }
                     }
-                    Run::Places(from, places) => {
-                        for (value, place) in values.iter_mut().zip(places) {
-                            *value = from[*place].real();
-                        }
-                    }
-                }
-                level.run(|| rescale.finish_row(values, row));
-            },
-        );
+                    rescale.finish_row(values, row);
+                },
+            );
+        });
     }
 }

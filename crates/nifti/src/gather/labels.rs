@@ -126,17 +126,19 @@ fn labels<T: Voxel, L: Label>(
     };
     if let Some(steps) = copy::steps(map, size) {
         let crop = copy::Crop { voxels, source, steps, border, size };
-        crop.rows(out, fill, |run, row| match run {
-            copy::Run::Slice(from) => {
-                for (to, from) in row.iter_mut().zip(from) {
-                    *to = convert(*from);
+        level.run(|| {
+            crop.rows(out, fill, |run, row| match run {
+                copy::Run::Slice(from) => {
+                    for (to, from) in row.iter_mut().zip(from) {
+                        *to = convert(*from);
+                    }
                 }
-            }
-            copy::Run::Places(from, places) => {
-                for (to, place) in row.iter_mut().zip(places) {
-                    *to = convert(from[*place]);
+                copy::Run::Places(from, places) => {
+                    for (to, place) in row.iter_mut().zip(places) {
+                        *to = convert(from[*place]);
+                    }
                 }
-            }
+            });
         });
         return Ok(());
     }

@@ -26,6 +26,11 @@ impl Rescale {
         self.clamped(if self.is_linear() { (stored * self.slope + self.inter) as f32 } else { stored as f32 })
     }
 
+    /// Returns whether values stay as they are.
+    pub(super) fn is_identity(&self) -> bool {
+        !self.is_linear() && self.clamp.is_none()
+    }
+
     #[inline]
     fn is_linear(&self) -> bool {
         self.slope != 1.0 || self.inter != 0.0

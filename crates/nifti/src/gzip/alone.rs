@@ -5,13 +5,13 @@ use std::path::Path;
 use super::whole::{Whole, inflate_whole};
 use crate::error::Error;
 
-/// Reads a gzip file and inflates it with libdeflate into fresh memory, and nothing else; returns how many bytes came out.
+/// Reads a gzip file and inflates it with libdeflate into fresh memory, and nothing else; returns what came out.
 /// It is what [`Cache`](crate::Cache) is measured against: files that are not volumes, or of several members of more than
 /// 4 GiB, are inflated as well.
 ///
 /// # Errors
 /// Gives the system's errors, and says so where the stream is damaged.
-pub fn inflate_alone(path: &Path) -> Result<usize, Error> {
+pub fn inflate_alone(path: &Path) -> Result<Vec<u8>, Error> {
     let input = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
     // The length of the last member, modulo 2^32; more room is made where it is not that of the whole.
     let length = input.last_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
@@ -19,7 +19,10 @@ pub fn inflate_alone(path: &Path) -> Result<usize, Error> {
     loop {
         let mut out = vec![0; room];
         match inflate_whole(&input, &mut out) {
-            Whole::Done(written) => return Ok(written),
+            Whole::Done(written) => {
+                out.truncate(written);
+                return Ok(out);
+            }
             // Deflate makes a byte of at most 1032.
             Whole::Full if room < input.len().saturating_mul(1032) => room *= 2,
             Whole::Full | Whole::Bad => {
@@ -47,7 +50,7 @@ mod tests {
             stream.extend(to.finish().unwrap());
         }
         std::fs::write(file.path(), &stream).unwrap();
-        assert_eq!(inflate_alone(file.path()).unwrap(), 100_010);
+        assert_eq!(inflate_alone(file.path()).unwrap().len(), 100_010);
         stream[20] ^= 0xFF;
         std::fs::write(file.path(), &stream).unwrap();
         assert!(inflate_alone(file.path()).unwrap_err().to_string().starts_with("cannot inflate"));
