@@ -66,6 +66,8 @@ impl Volume {
         let geometry = Geometry::judged(header, &mut judge);
         let recipe = Recipe { datatype: header.datatype, order: header.byte_order };
         let map = match options.io {
+            // A compressed file is read once, from end to end: a map would only add faults.
+            Io::Read | Io::Mmap if located.compressed => None,
             Io::Read => None,
             Io::Mmap => {
                 let (file, bytes) = container::open(&located.image_path)?;

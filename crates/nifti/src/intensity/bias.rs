@@ -36,6 +36,9 @@ pub struct BiasFieldDrawn {
 /// With coefficients up to this, a field is between e^-80 and e^80.
 const MOST: f64 = 4.0;
 
+/// The coefficients of order 3.
+const MOST_TERMS: usize = 20;
+
 /// The exponents (i, j, k), in the order of the coefficients.
 fn exponents(order: usize) -> impl Iterator<Item = [usize; 3]> {
     (0..=order)
@@ -86,16 +89,23 @@ impl BiasFieldDrawn {
         let (plane, scratch) = chain.voxels();
         scratch.weights.clear();
         scratch.weights.extend((0..nx).map(|i| place(i, nx) as f32));
+        let mut polynomial = [(0.0, [0; 3]); MOST_TERMS];
+        for (term, of) in
+            polynomial.iter_mut().zip(self.coefficients.iter().copied().zip(exponents(self.order)))
+        {
+            *term = of;
+        }
+        let polynomial = &polynomial[..self.coefficients.len()];
         for (row, voxels) in plane.chunks_exact_mut(nx).enumerate() {
             let (y, z) = (place(row % ny, ny), place(row / ny, nz));
-            let power = |x: f64, k: usize| (0..k).fold(1.0, |power, _| power * x);
+            let powers = |x: f64| [1.0, x, x * x, x * x * x];
+            let (y, z) = (powers(y), powers(z));
             let mut terms = [0.0; TERMS];
-            for (c, [i, j, k]) in self.coefficients.iter().zip(exponents(self.order)) {
-                terms[i] += c * power(y, j) * power(z, k);
+            for (c, [i, j, k]) in polynomial {
+                terms[*i] += c * y[*j] * z[*k];
             }
             let terms = terms.map(|term| term as f32);
             loops::bias(scratch.path, voxels, &scratch.weights, terms);
         }
-        debug_assert_eq!(plane.len(), nx * ny * nz);
     }
 }

@@ -3,7 +3,7 @@
 use crate::augment::Augmentation;
 use crate::error::Error;
 use crate::gather::{Interpolation, LabelInterpolation, Outside};
-use crate::options::ReadOptions;
+use crate::options::{Io, ReadOptions};
 use crate::orientation::Orientation;
 use crate::places::PatchOptions;
 use crate::preprocess::{Crop, LabelOptions, NanPolicy, NormalizeChannels};
@@ -11,7 +11,8 @@ use crate::preprocess::{Crop, LabelOptions, NanPolicy, NormalizeChannels};
 /// What patches are made of, and how. Lists are x, y, z.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PatchSetOptions {
-    /// How files are read.
+    /// How files are read; by [`PatchSetOptions::new`], uncompressed ones are mapped ([`Io::Mmap`]), which is nearly twice as
+    /// fast for patches.
     pub read: ReadOptions,
     /// Which way x, y and z of a patch point; as they are stored, if nothing is said.
     pub orientation: Option<Orientation>,
@@ -43,7 +44,7 @@ impl PatchSetOptions {
     /// Makes options of patches that are as they are stored.
     pub fn new(patch: PatchOptions) -> Self {
         Self {
-            read: ReadOptions::default(),
+            read: ReadOptions { io: Io::Mmap, ..ReadOptions::default() },
             orientation: None,
             spacing: None,
             crop: None,
