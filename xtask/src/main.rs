@@ -36,7 +36,9 @@ These set up, build in release and hand over to the program, with all their argu
 ";
 
 /// Subcommands of the program.
-const PROGRAM: [&str; 7] = ["train", "eval", "preview", "batch", "bench", "schema", "verify"];
+const PROGRAM: [&str; 11] = [
+    "train", "eval", "preview", "batch", "bench", "schema", "verify", "inspect", "check", "phantom", "cache",
+];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
