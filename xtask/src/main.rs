@@ -25,14 +25,14 @@ const HELP: &str = "\
 cargo xtask TASK
 
   setup             provide libtorch: the one of LIBTORCH or LIBTORCH_USE_PYTORCH, else a CPU build in the user's cache
-  demo [OPTION ...] set up, build, and train the default configuration on generated images
+  demo [OPTION ...] set up, build, and train the default configuration on generated volumes
   test [--fast]     set up, then run every check there is; --fast leaves out what needs libtorch
   env               print what a shell needs to build with cargo alone: eval \"$(cargo xtask env)\"
   help              this text
 
 These set up, build in release and hand over to the program, with all their arguments:
 
-  train, eval, preview, batch, bench, schema, verify
+  train, eval, preview, batch, bench, schema, verify, inspect, check, phantom, cache
 ";
 
 /// Subcommands of the program.
