@@ -92,14 +92,15 @@ impl Room<'_> {
         let mut left = {
             let mut state = lock(&self.ram.0);
             state.statistics.decoded += 1;
-            let left = state.make_room(self.bytes);
+            let mut left = state.make_room(self.bytes);
+            // The pages of the one whose length is nearest serve again. The others go while the lock is held: nobody takes
+            // the room that they leave before they have left.
+            left.sort_by_key(|memory| memory.bytes().len().abs_diff(bytes));
+            left.truncate(1);
             state.held += self.bytes;
             state.statistics.most_bytes = state.statistics.most_bytes.max(state.held);
             left
         };
-        // The pages of the one whose length is nearest serve again; the others go before new pages come.
-        left.sort_by_key(|memory| memory.bytes().len().abs_diff(bytes));
-        left.truncate(1);
         match left.pop() {
             Some(memory) => memory.resized(bytes).map_err(failed),
             None => Memory::new(bytes).map_err(failed),
