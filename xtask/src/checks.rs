@@ -90,10 +90,13 @@ fn steps(environment: &Environment, ready: Option<&Ready>) -> Result<Vec<Step>> 
         &["check", "--package", "batchwright-config", "--no-default-features", "--features", "images"],
     ));
     if root.join("crates/nifti/fuzz/Cargo.toml").is_file() {
-        steps.push(bare(
+        let mut step = bare(
             "fuzz targets",
             &["check", "--manifest-path", "crates/nifti/fuzz/Cargo.toml", "--target-dir", "target/fuzz"],
-        ));
+        );
+        // As cargo-fuzz builds them.
+        step.command.env("RUSTFLAGS", "--cfg fuzzing");
+        steps.push(step);
     }
     steps.push(bare(
         "the program without libtorch",
