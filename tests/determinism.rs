@@ -61,6 +61,43 @@ fn batches_of_fashion_mnist_are_the_same_for_any_number_of_workers() {
     assert_workers_change_nothing(&config, &DataRoot::new(data));
 }
 
+/// Patches of generated heads with everything that is drawn: places, changes of space, artefacts.
+const HEADS: &str = "
+seed: 7
+data:
+  nifti:
+    phantom: { subjects: 6, shape: [24, 22, 20], varied: true }
+    orientation: RAS
+    normalize: { percentiles: { low: 0.5, high: 99.5, to: [0, 1] } }
+    patch: { size: [16, 12, 14], per_volume: 3, sampler: { foreground: 0.5 } }
+    augment: { preset: torchio_mri }
+loader: { batch_size: 4 }
+";
+
+#[test]
+fn patches_of_three_epochs_are_the_same_for_any_number_of_workers_and_any_cache() {
+    let root = DataRoot::new(".");
+    let config = |settings: &[&str]| Config::from_str(HEADS, "heads", settings).unwrap();
+    assert_workers_change_nothing(&config(&[]), &root);
+    // Room for all volumes, and for not even one.
+    let small = config(&["data.nifti.cache.budget=1 KiB"]);
+    for workers in [0, 4] {
+        assert_eq!(stream(&small, &root, workers), stream(&config(&[]), &root, 0), "{workers} workers");
+    }
+}
+
+#[test]
+fn patches_of_hippocampi_are_the_same_for_any_number_of_workers() {
+    let Some(data) = real_data("hippocampus/dataset.json") else { return };
+    // Those below 10.
+    let files = |part: &str| format!("'hippocampus/{part}/hippocampus_00{{id}}.nii.gz'");
+    let (images, labels) = (files("imagesTr"), files("labelsTr"));
+    let few = format!("data.nifti.manifest={{ glob: {{ images: {images}, labels: {labels} }} }}");
+    let settings = [few.as_str(), "data.nifti.patch.per_volume=2", "loader.shuffle={ window: 4 }"];
+    let config = Config::from_path(repository("configs/vae-hippocampus.yaml"), &settings).unwrap();
+    assert_workers_change_nothing(&config, &DataRoot::new(data));
+}
+
 #[test]
 fn a_batch_by_number_is_what_the_loader_streams_and_what_another_process_writes() {
     let place = Place::new(TINY);

@@ -15,3 +15,4 @@ mod on_error;
 mod pipes;
 mod resume;
 mod signals;
+mod volumes;

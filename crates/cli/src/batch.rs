@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
 use batchwright_config::{SampleBatches, Samples};
-use batchwright_core::{Batch as Made, Context, DType, Dataset, Sequence};
+use batchwright_core::{Batch as Made, Context, DType, Dataset, Fault, Sequence, fault_of_io};
 use batchwright_images::write_npy;
 use batchwright_nifti::{Labels, PatchRecord};
 use serde::Deserialize;
@@ -49,7 +49,14 @@ fn replay(file: &Path, batches: &SampleBatches, out: &Path) -> Result<ExitCode> 
         return Err(Failure::usage(anyhow!("--replay makes patches of volumes, and the samples are images")));
     };
     let doing = |doing: &str| format!("cannot {doing} {}", file.display());
-    let text = std::fs::read_to_string(file).with_context(|| doing("read")).map_err(Failure::environment)?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let fault = fault_of_io(&error);
+        let error = anyhow!(error).context(doing("read"));
+        match fault {
+            Fault::Data => Failure::data(error),
+            Fault::Environment => Failure::environment(error),
+        }
+    })?;
     let written: Written = serde_json::from_str(&text)
         .with_context(|| doing("find what was drawn for patches in"))
         .map_err(Failure::data)?;

@@ -41,16 +41,13 @@ impl Config {
         let root = root.of(self);
         let options = nifti.options().map_err(refused("data.nifti"))?;
         let mut sets = Vec::new();
-        for (set, manifest) in [
-            (Set::Training, Some(manifest)),
-            (Set::Validation, nifti.validation.as_ref()),
-            (Set::Test, nifti.test.as_ref()),
+        for (set, key, manifest) in [
+            (Set::Training, "data.nifti.manifest", Some(manifest)),
+            (Set::Validation, "data.nifti.validation", nifti.validation.as_ref()),
+            (Set::Test, "data.nifti.test", nifti.test.as_ref()),
         ] {
             let Some(manifest) = manifest else { continue };
-            sets.push((
-                set.name(),
-                self.listed(nifti, manifest, &root, &format!("data.nifti.{}", set.key()))?,
-            ));
+            sets.push((set.name(), self.listed(nifti, manifest, &root, key)?));
         }
         let nifti::PatchSetOptions { read, labels, nan, .. } = options;
         Ok(Some((sets, nifti::CheckOptions { read, labels, nan, ..nifti::CheckOptions::default() })))
