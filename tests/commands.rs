@@ -137,7 +137,7 @@ fn bench_prints_the_figures_that_others_are_compared_by() {
     let bytes = line["out_mb_s"].as_f64().unwrap() * 1e6 / line["rate"].as_f64().unwrap();
     assert!((bytes - 584.0).abs() < 1e-6, "{bytes}");
     let text = bench(&[]).stdout;
-    assert!(text.contains("samples/s") && text.contains("limited by"), "{text}");
+    assert!(text.contains("images/s") && text.contains("limited by"), "{text}");
     place.run(&["bench", "run.yaml", "--seconds", "-1"]).expect(USAGE);
 }
 
