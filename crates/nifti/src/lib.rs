@@ -78,7 +78,7 @@ pub use intensity::{
     ShiftIntensity, Spike, SpikeDrawn, Swap, SwapDrawn, Width, apply_all,
 };
 pub use options::{Color, Complex, Frames, Io, ReadOptions};
-pub use orientation::{Direction, Orientation};
+pub use orientation::{Axes, Direction, Orientation};
 pub use patch_set::{Patch, PatchRecord, PatchSet, PatchSetOptions};
 pub use phantom::{Body, Phantom, PhantomFiles, PhantomSubject};
 pub use picture::{Canvas, Convention, Montage, MontageOptions, Position, Rgb, Section, View, Window};
@@ -93,7 +93,7 @@ pub use preprocess::{
 };
 pub use region::Region;
 pub use spatial::{
-    AffineDrawn, Axes, Displacement, Elastic, ElasticDrawn, Flip, FlipDrawn, Lattice, Map, Placement, Plane,
+    AffineDrawn, Displacement, Elastic, ElasticDrawn, Flip, FlipDrawn, Lattice, Map, Placement, Plane,
     RandomAffine, Rotate90, Rotate90Drawn, Spatial, SpatialDrawn, Spread, Spreads, Translation,
     TranslationDrawn,
 };

@@ -112,22 +112,59 @@ impl Orientation {
     /// Returns how a volume of this orientation and `shape` is seen in another orientation: the shape that it has there, and
     /// the map from voxels of that shape to the stored voxels. The map only permutes and mirrors axes; it is exact.
     pub fn seen_as(&self, target: Self, shape: [usize; 3]) -> ([usize; 3], Affine) {
-        let mut seen = [0; 3];
+        let Axes { stored, reversed } = Axes::between(*self, target);
         let mut map = Affine([[0.0; 4]; 3]);
-        for (new, wanted) in target.0.into_iter().enumerate() {
-            for (old, stored) in self.0.into_iter().enumerate() {
-                if stored.world == wanted.world {
-                    seen[new] = shape[old];
-                    if stored.positive == wanted.positive {
-                        map.0[old][new] = 1.0;
-                    } else {
-                        map.0[old][new] = -1.0;
-                        map.0[old][3] = shape[old].saturating_sub(1) as f64;
-                    }
+        for (new, (old, reversed)) in stored.into_iter().zip(reversed).enumerate() {
+            map.0[old][new] = if reversed { -1.0 } else { 1.0 };
+            map.0[old][3] = if reversed { shape[old].saturating_sub(1) as f64 } else { 0.0 };
+        }
+        (stored.map(|old| shape[old]), map)
+    }
+}
+
+/// Which stored axis each axis of a grid runs along, and whether backwards.
+///
+/// ```
+/// use batchwright_nifti::Axes;
+/// let axes = Axes::between("LPS".parse()?, "SAR".parse()?);
+/// assert_eq!(axes.stored(), [2, 1, 0]);
+/// assert_eq!(axes.reversed(), [false, true, true]);
+/// # Ok::<(), batchwright_nifti::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Axes {
+    // Invariant: a permutation of 0, 1, 2.
+    stored: [usize; 3],
+    reversed: [bool; 3],
+}
+
+impl Axes {
+    /// The axes as they are stored.
+    pub const STORED: Self = Self { stored: [0, 1, 2], reversed: [false; 3] };
+
+    /// Returns the axes of a grid whose x, y and z point as `want` says, over a volume whose stored axes point as `have`
+    /// says.
+    pub fn between(have: Orientation, want: Orientation) -> Self {
+        let mut axes = Self::STORED;
+        for (axis, want) in want.0.into_iter().enumerate() {
+            for (stored, have) in have.0.into_iter().enumerate() {
+                if have.world == want.world {
+                    axes.stored[axis] = stored;
+                    axes.reversed[axis] = have.positive != want.positive;
                 }
             }
         }
-        (seen, map)
+        axes
+    }
+
+    /// Returns the stored axis that x, y and z run along.
+    pub fn stored(&self) -> [usize; 3] {
+        self.stored
+    }
+
+    /// Returns whether x, y and z run backwards along it.
+    pub fn reversed(&self) -> [bool; 3] {
+        self.reversed
     }
 }
 
@@ -258,7 +295,7 @@ mod tests {
 
     #[test]
     fn what_is_no_orientation_is_refused() {
-        for text in ["", "RA", "RASS", "RLS", "ras", "RAR", "RAé"] {
+        for text in ["", "RA", "RASS", "RAX", "RAL", "RLS", "ras", "RAR", "SAA", "RAé"] {
             assert!(text.parse::<Orientation>().is_err(), "{text}");
         }
     }

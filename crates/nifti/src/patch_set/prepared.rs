@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cache::Cache;
 use crate::error::Error;
+use crate::orientation::Axes;
 use crate::preprocess::DatasetStatistics;
-use crate::spatial::{Axes, Lattice};
+use crate::spatial::Lattice;
 use crate::subjects::{GEOMETRY_TOLERANCE, OpenSubject, Subject};
 
 use super::facts::Facts;
@@ -57,7 +58,7 @@ impl Prepared {
         let first = &images[0];
         let axes = match &options.orientation {
             None => Axes::STORED,
-            Some(want) => Axes::between(&first.orientation()?.to_string(), &want.to_string())?,
+            Some(want) => Axes::between(first.orientation()?, *want),
         };
         let grid = Lattice::new(&first.voxel_to_world()?, first.shape(), &axes, options.spacing)?;
         Ok(Self { id, images, label, weights, class, grid, facts: Mutex::new(None) })

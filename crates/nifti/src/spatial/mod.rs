@@ -18,7 +18,7 @@ use crate::error::Error;
 pub use displacement::Displacement;
 pub use elastic::{Elastic, ElasticDrawn};
 pub use flip::{Flip, FlipDrawn};
-pub use lattice::{Axes, Lattice};
+pub use lattice::Lattice;
 pub use map::{Map, Placement};
 pub use random_affine::{AffineDrawn, RandomAffine, Translation, TranslationDrawn};
 pub use rotate90::{Plane, Rotate90, Rotate90Drawn};

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::affine::{Affine, VoxelToWorld};
+use crate::orientation::{Axes, Orientation};
 
 fn grid(spacing: [f64; 3]) -> Lattice {
     Lattice::new(&VoxelToWorld(Affine::scale(spacing)), [20, 20, 20], &Axes::STORED, None).unwrap()
@@ -311,7 +312,7 @@ proptest! {
             SpatialDrawn::Flip(FlipDrawn { axes: flips }),
             SpatialDrawn::Rotate90(Rotate90Drawn { plane, k }),
         ];
-        let axes = Axes::between("RAS", "PIR").unwrap();
+        let axes = Axes::between(Orientation::RAS, "PIR".parse().unwrap());
         let shape = [20, 21, 22];
         let grid = Lattice::new(&VoxelToWorld(Affine::IDENTITY), shape, &axes, None).unwrap();
         let map = Map::compose(&grid, patch, &drawn).unwrap();
