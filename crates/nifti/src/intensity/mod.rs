@@ -247,7 +247,7 @@ impl IntensityDrawn {
     /// # Errors
     /// Says what of the record does not fit the patch; the patch is then as it was.
     pub fn apply(&self, patch: &mut [f32], shape: &PatchShape, scratch: &mut Scratch) -> Result<(), Error> {
-        apply_all(std::slice::from_ref(self), patch, shape, scratch)
+        apply_all([self], patch, shape, scratch)
     }
 }
 
@@ -256,8 +256,8 @@ impl IntensityDrawn {
 ///
 /// # Errors
 /// Says what of a record does not fit the patch; the patch is then as it was.
-pub fn apply_all(
-    drawn: &[IntensityDrawn],
+pub fn apply_all<'a>(
+    drawn: impl IntoIterator<Item = &'a IntensityDrawn, IntoIter: Clone>,
     patch: &mut [f32],
     shape: &PatchShape,
     scratch: &mut Scratch,
@@ -266,7 +266,8 @@ pub fn apply_all(
         let expected = format!("{} channels of {:?} voxels (x, y, z)", shape.channels, shape.size);
         return Err(Error::choice("patch", expected, format!("{} voxels", patch.len())));
     }
-    for drawn in drawn {
+    let drawn = drawn.into_iter();
+    for drawn in drawn.clone() {
         drawn.check(shape)?;
     }
     if patch.is_empty() {
@@ -274,7 +275,7 @@ pub fn apply_all(
     }
     for (channel, plane) in patch.chunks_exact_mut(shape.voxels()).enumerate() {
         let mut chain = Chain::new(plane, shape, channel, scratch);
-        for drawn in drawn {
+        for drawn in drawn.clone() {
             drawn.run(&mut chain);
         }
         chain.flush();

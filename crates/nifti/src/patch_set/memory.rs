@@ -1,5 +1,7 @@
 //! Memory that a thread uses for one patch after another.
 
+use std::cell::RefCell;
+
 use crate::convert::Scaling;
 use crate::error::Error;
 use crate::gather::SourceBox;
@@ -72,10 +74,21 @@ pub(super) struct Memory {
     pub(super) stored: Bytes,
     /// Voxels that were mended.
     pub(super) mended: Bytes,
-    /// Labels of a patch before they are merged.
+    /// Labels of a patch that may be drawn again.
     pub(super) labels: Vec<i32>,
+    /// Labels of a patch before they are merged.
+    pub(super) unmerged: Vec<i32>,
     /// That of intensity changes.
     pub(super) scratch: Scratch,
+}
+
+thread_local! {
+    static MEMORY: RefCell<Memory> = RefCell::new(Memory::default());
+}
+
+/// Does something with the memory of the thread.
+pub(super) fn with_memory<R>(work: impl FnOnce(&mut Memory) -> R) -> R {
+    MEMORY.with_borrow_mut(work)
 }
 
 /// Copies the voxels of a region out of a larger one.

@@ -1,13 +1,18 @@
 //! Patches of subjects as a data set.
 
+mod draw;
 mod facts;
+mod known;
+mod make;
 mod memory;
 mod options;
 mod prepared;
 mod record;
 mod scan;
 mod set;
+mod training;
 
+pub use make::Patch;
 pub use options::PatchSetOptions;
 pub use record::PatchRecord;
-pub use set::{Patch, PatchSet};
+pub use set::PatchSet;

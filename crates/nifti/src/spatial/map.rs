@@ -36,7 +36,11 @@ impl Map {
     ///
     /// # Errors
     /// Refuses a second elastic change, and records whose numbers make no map.
-    pub fn compose(grid: &Lattice, patch: Placement, drawn: &[SpatialDrawn]) -> Result<Self, Error> {
+    pub fn compose<'a>(
+        grid: &Lattice,
+        patch: Placement,
+        drawn: impl IntoIterator<Item = &'a SpatialDrawn>,
+    ) -> Result<Self, Error> {
         let Placement { origin, size } = patch;
         let mut affine = grid.to_stored.after(&Affine::translation(origin.map(|x| x as f64)));
         let mut displacement = None;
