@@ -9,7 +9,7 @@ use std::time::Duration;
 use batchwright_core::Stream;
 use batchwright_nifti::{
     Affine, Aggregator, Blend, ClassIndex, Grid, LabelMap, Overlap, PatchSampler, Percent, PlaceSources,
-    Places, VoxelSlice, WeightSums,
+    Places, VoxelSlice, WeightSums, Weights,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -51,9 +51,13 @@ fn draw(c: &mut Criterion) {
     let labels = LabelMap { path: Path::new("label.nii"), voxels: VoxelSlice::U8(&voxels), shape: SHAPE };
     let index = ClassIndex::of(&labels, ClassIndex::CAP, |stored| Ok(stored as i64)).expect("labels");
     let sums = WeightSums::of(labels.path, labels.voxels, SHAPE, 1.0, 0.0).expect("weights");
+    let row = |[y, z]: [usize; 2]| {
+        let start = (z * SHAPE[1] + y) * SHAPE[0];
+        Ok((start..start + SHAPE[0]).map(|at| labels.voxels.at(at)).collect())
+    };
     let sources = PlaceSources {
         classes: Some((&index, Affine::IDENTITY)),
-        weights: Some((&sums, labels.voxels, Affine::IDENTITY)),
+        weights: Some(Weights { sums: &sums, row: &row, map: Affine::IDENTITY }),
     };
     let places = Places::new(SHAPE, [96; 3]).expect("a patch");
     let mut group = c.benchmark_group("draw");

@@ -84,7 +84,8 @@ pub use phantom::{Body, Phantom, PhantomFiles, PhantomSubject};
 pub use picture::{Canvas, Convention, Montage, MontageOptions, Position, Rgb, Section, View, Window};
 pub use places::{
     ClassIndex, Fallback, Fallbacks, FixedSampler, ForegroundFraction, Fraction, Grid, LabelMap, Overlap,
-    PatchOptions, PatchPlan, PatchSampler, Percent, Place, PlaceSources, Places, WeightSums,
+    PatchOptions, PatchPlan, PatchSampler, Percent, Place, PlaceSources, Places, WeightRow, WeightSums,
+    Weights,
 };
 pub use preprocess::{
     ChannelReader, Clip, Crop, CtWindow, DatasetStatistics, Foreground, LabelOptions, LabelType, LabelVoxels,

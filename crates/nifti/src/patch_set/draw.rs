@@ -6,7 +6,7 @@ use batchwright_core::{Context, SampleError};
 
 use crate::error::Error;
 use crate::intensity::PatchShape;
-use crate::places::{ForegroundFraction, Place, PlaceSources, Places};
+use crate::places::{ForegroundFraction, PlaceSources, Places, Weights};
 use crate::region::Region;
 use crate::spatial::Map;
 
@@ -39,30 +39,31 @@ impl PatchSet {
         let shape = PatchShape { spacing: facts.grid.spacing, ..self.shape };
         let changes = self.options.augmentation.draw(context, &shape);
         let places = Places::new(facts.grid.shape, self.options.patch.size)?;
-        let weights = match (&facts.weights, &subject.weights) {
-            (Some(sums), Some(scan)) => {
-                Some((sums, scan.at_hand(&self.cache)?, Region::whole(scan.shape())?))
-            }
-            _ => None,
+        let memory = RefCell::new(memory);
+        let at_hand = subject.weights.as_ref().map(|scan| scan.at_hand(&self.cache)).transpose()?;
+        let row = |[y, z]: [usize; 2]| {
+            let Some((at_hand, scan)) = at_hand.as_ref().zip(subject.weights.as_ref()) else {
+                return Ok(Vec::new());
+            };
+            let nx = scan.shape()[0];
+            let region = Region::new([0, y, z], [nx, 1, 1], scan.shape())?;
+            at_hand.with(0, &region, &mut memory.borrow_mut().stored, |source| {
+                let ([_, from_y, from_z], [_, ny, _]) = (source.region().origin(), source.region().size());
+                let start = ((z - from_z) * ny + y - from_y) * nx;
+                Ok((start..start + nx).map(|at| source.voxels().at(at)).collect())
+            })
         };
-        let classes = facts.classes.as_ref().map(|classes| (classes, facts.from_stored));
+        let sources = PlaceSources {
+            classes: facts.classes.as_ref().map(|classes| (classes, facts.from_stored)),
+            weights: facts.weights.as_ref().map(|sums| Weights { sums, row: &row, map: facts.from_stored }),
+        };
         let mut stream = context.stream("patch/place");
-        let mut place = |memory: &mut Memory| -> Result<Place, Error> {
-            let sampler = &self.options.patch.sampler;
-            match &weights {
-                None => sampler.draw(&places, &PlaceSources { classes, weights: None }, patch, &mut stream),
-                Some((sums, at_hand, whole)) => at_hand.with(0, whole, &mut memory.stored, |source| {
-                    let weights = Some((*sums, source.voxels(), facts.from_stored));
-                    sampler.draw(&places, &PlaceSources { classes, weights }, patch, &mut stream)
-                }),
-            }
-        };
+        let mut place = || self.options.patch.sampler.draw(&places, &sources, patch, &mut stream);
         let (place, foreground) = match &self.options.patch.foreground_fraction {
-            None => (place(memory)?, None),
+            None => (place()?, None),
             Some(bounds) => {
-                let memory = RefCell::new(memory);
                 let (place, fraction) = bounds.choose(
-                    |_| place(&mut memory.borrow_mut()),
+                    |_| place(),
                     |place| {
                         let map = self.map(&facts, place, &changes)?;
                         self.foreground_fraction(subject, &map, &mut memory.borrow_mut())

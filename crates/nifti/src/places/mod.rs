@@ -20,7 +20,7 @@ pub use options::{FixedSampler, PatchOptions, PatchSampler, PlaceSources};
 pub use overlap::{Overlap, Percent};
 pub use place::{Place, Places};
 pub use plan::PatchPlan;
-pub use weights::WeightSums;
+pub use weights::{WeightRow, WeightSums, Weights};
 
 /// Returns the place x, y, z of the voxel at an offset into a volume of a shape.
 fn voxel_at(offset: u64, shape: [usize; 3]) -> [usize; 3] {

@@ -11,10 +11,9 @@ use super::fraction::ForegroundFraction;
 use super::grid::Grid;
 use super::overlap::Overlap;
 use super::place::{Place, Places};
-use super::weights::WeightSums;
+use super::weights::Weights;
 use crate::affine::Affine;
 use crate::error::Error;
-use crate::voxels::VoxelSlice;
 
 /// The patches that are cut out of each volume.
 ///
@@ -173,8 +172,8 @@ impl PatchOptions {
 pub struct PlaceSources<'a> {
     /// Where its classes are, and the map from the voxels of its label map to the processed grid.
     pub classes: Option<(&'a ClassIndex, Affine)>,
-    /// The sums of its weights, the weights themselves, and the map from their voxels to the processed grid.
-    pub weights: Option<(&'a WeightSums, VoxelSlice<'a>, Affine)>,
+    /// Its weights.
+    pub weights: Option<Weights<'a>>,
 }
 
 impl PatchSampler {
@@ -250,9 +249,9 @@ impl PatchSampler {
                 Ok(draw_class(ratios, places, index, &map, stream))
             }
             Self::Weights(_) => {
-                let (sums, voxels, map) =
+                let Weights { sums, row, map } =
                     sources.weights.ok_or_else(|| missing("weights", "a volume of weights"))?;
-                Ok(match sums.draw(voxels, stream) {
+                Ok(match sums.draw(row, stream)? {
                     Some(stored) => around(places, stored, &map, None, stream),
                     None => anywhere(places, Fallback::NoWeight, stream),
                 })
@@ -338,7 +337,17 @@ mod tests {
     use std::path::Path;
 
     use super::super::class_index::LabelMap;
+    use super::super::weights::WeightSums;
     use super::*;
+    use crate::voxels::VoxelSlice;
+
+    /// Reads rows of voxels that are all in memory.
+    fn rows(
+        voxels: VoxelSlice<'_>,
+        [nx, ny, _]: [usize; 3],
+    ) -> impl Fn([usize; 2]) -> Result<Vec<f64>, Error> + '_ {
+        move |[y, z]| Ok((0..nx).map(|x| voxels.at((z * ny + y) * nx + x)).collect())
+    }
 
     fn index(labels: &[u8], shape: [usize; 3]) -> ClassIndex {
         let labels = LabelMap { path: Path::new("label.nii"), voxels: VoxelSlice::U8(labels), shape };
@@ -432,7 +441,11 @@ mod tests {
         let sums = WeightSums::of(Path::new("w"), VoxelSlice::U8(&zeros), [2; 3], 1.0, 0.0).unwrap();
         let sources = PlaceSources {
             classes: Some((&index, Affine::IDENTITY)),
-            weights: Some((&sums, VoxelSlice::U8(&zeros), Affine::IDENTITY)),
+            weights: Some(Weights {
+                sums: &sums,
+                row: &rows(VoxelSlice::U8(&zeros), [2; 3]),
+                map: Affine::IDENTITY,
+            }),
         };
         let places = Places::new([2; 3], [1; 3]).unwrap();
         for (sampler, expected) in [
@@ -462,7 +475,8 @@ mod tests {
         let sums = WeightSums::of(Path::new("w"), voxels, [10; 3], 1.0, 0.0).unwrap();
         // The grid is mirrored on x.
         let map = Affine([[-1.0, 0.0, 0.0, 9.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]);
-        let sources = PlaceSources { classes: None, weights: Some((&sums, voxels, map)) };
+        let row = rows(voxels, [10; 3]);
+        let sources = PlaceSources { classes: None, weights: Some(Weights { sums: &sums, row: &row, map }) };
         let places = Places::new([10; 3], [3; 3]).unwrap();
         let place = PatchSampler::Weights("w".to_owned()).draw(&places, &sources, 0, &mut stream()).unwrap();
         assert_eq!((place.voxel, place.origin), (Some([4, 5, 5]), [3, 4, 4]));
@@ -586,7 +600,7 @@ mod tests {
             let sums = WeightSums::of(map.path, voxels, shape, 1.0, 0.0).unwrap();
             let sources = PlaceSources {
                 classes: Some((&index, Affine::IDENTITY)),
-                weights: Some((&sums, voxels, Affine::IDENTITY)),
+                weights: Some(Weights { sums: &sums, row: &rows(voxels, shape), map: Affine::IDENTITY }),
             };
             let places = Places::new(shape, size).unwrap();
             for (position, origin) in origins.into_iter().enumerate() {

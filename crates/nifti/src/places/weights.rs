@@ -1,10 +1,12 @@
 //! Draws of voxels by a volume of weights.
 
+use std::fmt;
 use std::path::Path;
 
 use batchwright_core::Stream;
 
 use super::voxel_at;
+use crate::affine::Affine;
 use crate::error::Error;
 use crate::region::Region;
 use crate::voxels::{Voxel, VoxelSlice, with_voxels};
@@ -65,36 +67,57 @@ impl WeightSums {
 
     /// Draws a voxel with a probability in proportion to its weight, or none if all weights are 0.
     ///
-    /// `voxels` are those that were summed. It takes one [`Stream::uniform`], so its steps are 2^-53 of the total; a
-    /// voxel of weight 0 is never drawn.
+    /// `row` gives the stored weights of all x of one y and z: those that were summed. It takes one [`Stream::uniform`], so
+    /// its steps are 2^-53 of the total; a voxel of weight 0 is never drawn.
     ///
-    /// # Panics
-    /// Panics if `voxels` are not as many as were summed.
-    pub fn draw(&self, voxels: VoxelSlice<'_>, stream: &mut Stream) -> Option<[usize; 3]> {
-        let [nx, ny, nz] = self.shape;
-        assert_eq!(voxels.len(), nx * ny * nz, "the voxels are not those that were summed");
+    /// # Errors
+    /// Passes on what `row` fails with.
+    pub fn draw<E>(
+        &self,
+        row: impl FnOnce([usize; 2]) -> Result<Vec<f64>, E>,
+        stream: &mut Stream,
+    ) -> Result<Option<[usize; 3]>, E> {
+        let ny = self.shape[1];
         let at = stream.uniform() * self.total();
-        let row = self.rows.partition_point(|&sum| sum <= at);
-        if row == self.rows.len() {
-            return None;
+        let number = self.rows.partition_point(|&sum| sum <= at);
+        if number == self.rows.len() {
+            return Ok(None);
         }
-        let rest = at - if row == 0 { 0.0 } else { self.rows[row - 1] };
-        let x = with_voxels!(voxels, voxels => {
-            let mut sum = 0.0;
-            let mut last = None;
-            for (x, voxel) in voxels[row * nx..(row + 1) * nx].iter().enumerate() {
-                let weight = weight(*voxel, self.slope, self.inter);
-                sum += weight;
-                if 0.0 < weight {
-                    last = Some(x);
-                    if rest < sum {
-                        break;
-                    }
+        let rest = at - if number == 0 { 0.0 } else { self.rows[number - 1] };
+        let [y, z] = [number % ny, number / ny];
+        let mut sum = 0.0;
+        let mut last = None;
+        for (x, stored) in row([y, z])?.into_iter().enumerate() {
+            let weight = weight(stored, self.slope, self.inter);
+            sum += weight;
+            if 0.0 < weight {
+                last = Some(x);
+                if rest < sum {
+                    break;
                 }
             }
-            last
-        })?;
-        Some([x, row % ny, row / ny])
+        }
+        Ok(last.map(|x| [x, y, z]))
+    }
+}
+
+/// Reads the stored weights of all x of one y and z.
+pub type WeightRow<'a> = dyn Fn([usize; 2]) -> Result<Vec<f64>, Error> + 'a;
+
+/// A volume of weights to draw from: it is read a row at a time.
+#[derive(Clone, Copy)]
+pub struct Weights<'a> {
+    /// The sums of its weights.
+    pub sums: &'a WeightSums,
+    /// Reads a row of it.
+    pub row: &'a WeightRow<'a>,
+    /// The map from its voxels to the processed grid.
+    pub map: Affine,
+}
+
+impl fmt::Debug for Weights<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Weights").field("sums", &self.sums).field("map", &self.map).finish_non_exhaustive()
     }
 }
 
@@ -127,7 +150,16 @@ pub(super) fn check_length(path: &Path, voxels: VoxelSlice<'_>, expected: usize)
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
+
+    /// Draws from voxels that are all in memory.
+    fn draw(sums: &WeightSums, voxels: VoxelSlice<'_>, stream: &mut Stream) -> Option<[usize; 3]> {
+        let [nx, ny, _] = sums.shape();
+        let row = |[y, z]: [usize; 2]| Ok((0..nx).map(|x| voxels.at((z * ny + y) * nx + x)).collect());
+        sums.draw::<Infallible>(row, stream).unwrap_or_else(|never| match never {})
+    }
 
     fn sums(voxels: VoxelSlice<'_>, shape: [usize; 3]) -> Result<WeightSums, Error> {
         WeightSums::of(Path::new("weights.nii"), voxels, shape, 1.0, 0.0)
@@ -142,7 +174,7 @@ mod tests {
         let mut stream = Stream::new(8, 0, 0, "test");
         let mut counts = [0_u64; 12];
         for _ in 0..20_000 {
-            let [x, y, z] = sums.draw(voxels, &mut stream).unwrap();
+            let [x, y, z] = draw(&sums, voxels, &mut stream).unwrap();
             counts[(z * 2 + y) * 3 + x] += 1;
         }
         let mut statistic = 0.0;
@@ -162,10 +194,8 @@ mod tests {
     fn weights_of_zero_give_no_voxel_and_impossible_ones_are_named() {
         let zero = [0.0_f32; 8];
         let mut stream = Stream::new(8, 0, 0, "test");
-        assert_eq!(
-            sums(VoxelSlice::F32(&zero), [2; 3]).unwrap().draw(VoxelSlice::F32(&zero), &mut stream),
-            None
-        );
+        let voxels = VoxelSlice::F32(&zero);
+        assert_eq!(draw(&sums(voxels, [2; 3]).unwrap(), voxels, &mut stream), None);
         for wrong in [-1.0, f32::NAN, f32::INFINITY] {
             let mut weights = zero;
             weights[5] = wrong;
@@ -182,6 +212,6 @@ mod tests {
         let sums = WeightSums::of(Path::new("w"), VoxelSlice::I16(&stored), [3, 1, 1], -0.5, 1.0).unwrap();
         assert_eq!(sums.total(), 1.5);
         let mut stream = Stream::new(8, 0, 0, "test");
-        assert!((0..1000).all(|_| sums.draw(VoxelSlice::I16(&stored), &mut stream).unwrap()[0] < 2));
+        assert!((0..1000).all(|_| draw(&sums, VoxelSlice::I16(&stored), &mut stream).unwrap()[0] < 2));
     }
 }
