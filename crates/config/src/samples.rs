@@ -88,6 +88,14 @@ impl Dataset for Samples {
         each!(self, set => set.class(index))
     }
 
+    fn fact(&self, index: usize, name: &str) -> Option<String> {
+        each!(self, set => set.fact(index, name))
+    }
+
+    fn facts(&self) -> Vec<String> {
+        each!(self, set => set.facts())
+    }
+
     fn fingerprint(&self) -> Fingerprint {
         each!(self, set => set.fingerprint())
     }

@@ -18,7 +18,7 @@ use crate::slot::Slot;
 /// 1. [`write`](Dataset::write) is a function of its index and its context: the same bits from any thread, at any
 ///    time, in any order. Randomness comes from [`Context::stream`] alone.
 /// 2. It writes every element of every field, because slots are recycled memory.
-/// 3. `len`, `fields`, `id` and `class` do not change while the data set is in use.
+/// 3. `len`, `fields`, `id`, `class` and facts do not change while the data set is in use.
 /// 4. Bad input is an `Err`, the same at every try. A panic is caught, and stops the run.
 ///
 /// `write` is called from several threads at once, on the loader's own threads: it may block on files.
@@ -48,6 +48,17 @@ pub trait Dataset: Send + Sync {
     /// Returns the class of sample `index`, if it has one: for class weights and balanced samplers.
     fn class(&self, _index: usize) -> Option<u32> {
         None
+    }
+
+    /// Returns a fact of sample `index` by its name, as in `patient`, `visit` or `group`, if it has one: for pairs that are
+    /// chosen by facts. Asked for once, when a sampler is made.
+    fn fact(&self, _index: usize, _name: &str) -> Option<String> {
+        None
+    }
+
+    /// Returns the names of the facts that samples have.
+    fn facts(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Returns what this data set is, by names, sizes and headers (no absolute paths, no times), so that a run is not
@@ -82,6 +93,12 @@ macro_rules! forward {
             }
             fn class(&self, index: usize) -> Option<u32> {
                 (**self).class(index)
+            }
+            fn fact(&self, index: usize, name: &str) -> Option<String> {
+                (**self).fact(index, name)
+            }
+            fn facts(&self) -> Vec<String> {
+                (**self).facts()
             }
             fn fingerprint(&self) -> Fingerprint {
                 (**self).fingerprint()

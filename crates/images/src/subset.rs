@@ -79,6 +79,14 @@ impl<D: Dataset> Dataset for Subset<D> {
         self.dataset.class(self.at(index))
     }
 
+    fn fact(&self, index: usize, name: &str) -> Option<String> {
+        self.dataset.fact(self.at(index), name)
+    }
+
+    fn facts(&self) -> Vec<String> {
+        self.dataset.facts()
+    }
+
     fn fingerprint(&self) -> Fingerprint {
         let bytes = self.indices.iter().map(|&index| (index as u64).to_le_bytes());
         self.dataset.fingerprint().with_digest("subset", bytes)
