@@ -88,9 +88,9 @@ pub use places::{
     Weights,
 };
 pub use preprocess::{
-    ChannelReader, Clip, Crop, CtWindow, DatasetStatistics, Foreground, LabelOptions, LabelType, LabelVoxels,
-    Labelled, Labels, Mask, MeanStdOptions, MinMax, NanPolicy, Needs, Normalize, NormalizeChannels,
-    Percentiles, Statistics, StatisticsOptions, TrainingZScore, Visit, ZScore,
+    ChannelReader, Clip, Crop, CtWindow, DatasetStatistics, Foreground, ForegroundSearch, LabelOptions,
+    LabelType, LabelVoxels, Labelled, Labels, Mask, MeanStdOptions, MinMax, NanPolicy, Needs, Normalize,
+    NormalizeChannels, Percentiles, Statistics, StatisticsOptions, TrainingZScore, Visit, ZScore,
 };
 pub use region::Region;
 pub use spatial::{

@@ -107,10 +107,11 @@ fn batches_depend_on_neither_workers_nor_budgets_nor_maps_nor_compression() {
     for budget in [200_000, 0] {
         assert_eq!(digests(compressed.patches(options(EVERYTHING), cache(budget)), 3), expected, "{budget}");
     }
-    assert_eq!(digests(plain.patches(options(EVERYTHING), cache(0)), 2), expected, "read at their places");
-    let mut mapped = options(EVERYTHING);
-    mapped.read.io = Io::Mmap;
-    assert_eq!(digests(plain.patches(mapped, cache(0)), 2), expected, "mapped");
+    for io in [Io::Read, Io::Mmap] {
+        let mut options = options(EVERYTHING);
+        options.read.io = io;
+        assert_eq!(digests(plain.patches(options, cache(0)), 2), expected, "{io:?}");
+    }
     let directory = tempfile::tempdir().unwrap();
     let kept = || {
         let directory = Some(directory.path().to_owned());
@@ -324,9 +325,10 @@ fn voxels_that_are_no_numbers_are_an_error_or_replaced_as_chosen() {
         [5, 5, 5],
     )])
     .unwrap();
-    let middle = |nan: &str| {
+    let normalised = |nan: &str, normalize: &str| {
         let mut options = plain([3, 3, 3]);
         options.nan = serde_json::from_str(nan).unwrap();
+        options.normalize = serde_json::from_str(normalize).unwrap();
         let patches = PatchSet::new(&subjects, options, &[], None, cache(1 << 20)).unwrap();
         let record = patches.draw(0, &context(0)).map_err(|error| error.chain())?;
         patches
@@ -334,10 +336,14 @@ fn voxels_that_are_no_numbers_are_an_error_or_replaced_as_chosen() {
             .map(|patch| (patch.image[13], patch.image[14]))
             .map_err(|error| error.chain())
     };
+    let middle = |nan: &str| normalised(nan, "\"none\"");
     let error = middle("\"error\"").unwrap_err();
     assert!(error.contains("bad_image.nii.gz") && error.contains('1') && error.contains("NaN"), "{error}");
     assert_eq!(middle("\"zero\""), Ok((0.0, 0.0)));
     assert_eq!(middle("\"minimum\""), Ok((5.0, 5.0)));
+    // The least of all voxels, 5, where the normalisation looks at those from 29 to 129 alone.
+    let masked = r#"{ "min_max": { "mask": { "above": 28.5 } } }"#;
+    assert_eq!(normalised("\"minimum\"", masked), Ok((-0.24, -0.24)));
 }
 
 #[test]
@@ -418,4 +424,24 @@ fn statistics_of_the_training_subjects_normalise_all() {
     assert!(mean.abs() < 3.0, "{mean}");
     // Without them, the first patch says what is missing.
     assert!(of(&[3], None).draw(0, &context(0)).is_err());
+}
+
+#[test]
+fn a_grid_over_cropped_volumes_is_laid_before_the_statistics_of_the_training_subjects_are_known() {
+    let mut options = PatchSetOptions::new(
+        serde_json::from_str(r#"{ "size": [16, 16, 16], "sampler": { "grid": {} } }"#).unwrap(),
+    );
+    options.normalize = serde_json::from_str(r#"{ "training_z_score": {} }"#).unwrap();
+    let open = |options: &PatchSetOptions, statistics| {
+        PatchSet::phantom(&phantom(), &[0, 1], options.clone(), statistics, cache(1 << 30)).unwrap()
+    };
+    let whole = open(&options, None).len();
+    options.crop = Some(serde_json::from_str(r#"{ "foreground": "label" }"#).unwrap());
+    let cropped = open(&options, None);
+    assert!(0 < cropped.len() && cropped.len() < whole, "{} of {whole}", cropped.len());
+    let statistics = cropped.training_statistics().unwrap();
+    let patches = open(&options, Some(statistics));
+    assert_eq!(patches.len(), cropped.len());
+    let record = patches.draw(0, &context(0)).unwrap();
+    assert!(patches.patch(0, &record).unwrap().image.iter().all(|value| value.is_finite()));
 }

@@ -10,9 +10,9 @@ use crate::preprocess::{
 };
 use crate::region::Region;
 use crate::spatial::Lattice;
-use crate::voxels::VoxelType;
+use crate::voxels::{VoxelSlice, VoxelType};
 
-use super::memory::{Bytes, Memory, voxels_of};
+use super::memory::Memory;
 use super::options::PatchSetOptions;
 use super::prepared::Prepared;
 use super::scan::Scan;
@@ -56,66 +56,18 @@ impl Facts {
         let mut channels = Vec::new();
         for scan in &prepared.images {
             let at_hand = scan.at_hand(cache)?;
-            let whole = Region::whole(scan.shape())?;
             for channel in 0..scan.channels() {
                 let number = channels.len();
-                let normalize = options.normalize.channel(number);
-                let needs = normalize.needs();
-                let wanted = match &needs {
-                    Needs::Volume(wanted) => Some(wanted.clone()),
-                    Needs::Nothing | Needs::Training(_) => None,
-                };
-                let is_float = matches!(scan.voxel_type(), VoxelType::F32 | VoxelType::F64);
-                let minimum = options.outside() == Outside::Minimum;
-                let statistics = if wanted.is_some() || is_float || minimum {
-                    let wanted = wanted.unwrap_or_default();
-                    at_hand
-                        .with(channel, &whole, &mut memory.stored, |source| {
-                            Statistics::of(source.voxels(), scan.scaling(), inside.as_deref(), &wanted)
-                        })
-                        .map(Some)?
-                } else {
-                    None
-                };
-                let mut mend = None;
-                if let Some(statistics) = &statistics {
-                    statistics.check_finite(options.nan, &scan.path())?;
-                    if options.nan != NanPolicy::Error && 0 < statistics.nan + statistics.infinite {
-                        mend = Some(statistics.clone());
-                    }
-                }
-                let of = match &needs {
-                    Needs::Training(_) => training.and_then(|training| training.channel(number)),
-                    Needs::Nothing | Needs::Volume(_) => statistics.as_ref(),
-                };
-                let rescale = normalize.rescale(of, scan.scaling())?;
-                let border = match (&statistics, minimum) {
-                    (Some(statistics), true) => {
-                        // Of all voxels, not of those in the mask of the normalisation.
-                        let all = at_hand.with(channel, &whole, &mut memory.stored, |source| {
-                            Statistics::of(
-                                source.voxels(),
-                                scan.scaling(),
-                                None,
-                                &StatisticsOptions::default(),
-                            )
-                        })?;
-                        let lowest = if all.count == 0 { statistics.min } else { all.min };
-                        let scaling = scan.scaling();
-                        Border::Constant(rescale.apply((lowest - scaling.inter) / scaling.slope))
-                    }
-                    _ => options.outside().border(|| 0.0),
-                };
-                channels.push(ChannelFacts { rescale, border, mend });
+                let training = training.and_then(|training| training.channel(number));
+                let found =
+                    at_hand.with(channel, &Region::whole(scan.shape())?, &mut memory.stored, |source| {
+                        ChannelFacts::of(scan, source.voxels(), number, options, training, inside.as_deref())
+                    })?;
+                channels.push(found);
             }
         }
-        let grid = match &options.crop {
-            None => prepared.grid,
-            Some(crop) => cropped(&prepared.grid, &foreground(crop, prepared, inside.as_deref(), cache)?)?,
-        };
-        let from_stored = grid.to_stored.inverse().ok_or_else(|| {
-            Error::choice("spacing", "a grid that can be inverted", format!("{:?}", grid.to_stored))
-        })?;
+        let grid = prepared.grid(options, cache, memory)?;
+        let from_stored = inverse(&grid)?;
         let classes = classes(prepared, options, cache, memory)?;
         let weights = match &prepared.weights {
             None => None,
@@ -132,6 +84,50 @@ impl Facts {
     }
 }
 
+impl ChannelFacts {
+    /// Finds out what becomes of the channel of this number. `training` are its statistics over the training subjects.
+    fn of(
+        scan: &Scan,
+        voxels: VoxelSlice<'_>,
+        number: usize,
+        options: &PatchSetOptions,
+        training: Option<&Statistics>,
+        inside: Option<&[u8]>,
+    ) -> Result<Self, Error> {
+        let scaling = scan.scaling();
+        let normalize = options.normalize.channel(number);
+        let needs = normalize.needs();
+        let own = match &needs {
+            Needs::Volume(wanted) => Some(Statistics::of(voxels, scaling, inside, wanted)?),
+            Needs::Nothing | Needs::Training(_) => None,
+        };
+        let is_float = matches!(scan.voxel_type(), VoxelType::F32 | VoxelType::F64);
+        let minimum = options.outside() == Outside::Minimum;
+        let is_of_all = matches!(&needs, Needs::Volume(wanted) if wanted.mask == Mask::Whole);
+        // What lies around a volume, and what replaces a voxel that is no number, is of all voxels, not of those that the
+        // normalisation looks at.
+        let all = if is_of_all {
+            own.clone()
+        } else if is_float || minimum {
+            Some(Statistics::of(voxels, scaling, None, &StatisticsOptions::default())?)
+        } else {
+            None
+        };
+        if let Some(all) = &all {
+            all.check_finite(options.nan, &scan.path())?;
+        }
+        let rescale = normalize.rescale(own.as_ref().or(training), scaling)?;
+        let border = match &all {
+            Some(all) if minimum => {
+                Border::Constant(rescale.apply((all.min - scaling.inter) / scaling.slope))
+            }
+            _ => options.outside().border(|| 0.0),
+        };
+        let mends = |all: &Statistics| options.nan != NanPolicy::Error && 0 < all.nan + all.infinite;
+        Ok(Self { rescale, border, mend: all.filter(mends) })
+    }
+}
+
 /// Returns a byte for each voxel, not 0 where its label is not 0, if a normalisation looks at labels.
 fn inside(
     prepared: &Prepared,
@@ -139,15 +135,12 @@ fn inside(
     cache: &Cache,
     memory: &mut Memory,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let channels: usize = prepared.images.iter().map(Scan::channels).sum();
-    let crops = options.crop.as_ref().is_some_and(|crop| crop.foreground == Foreground::Label);
-    let needed = crops
-        || (0..channels).any(|channel| match options.normalize.channel(channel).needs() {
-            Needs::Volume(wanted) | Needs::Training(wanted) => wanted.mask == Mask::Label,
-            Needs::Nothing => false,
-        });
-    let Some(scan) = prepared.label.as_ref().filter(|_| needed) else { return Ok(None) };
-    inside_of(scan, options, cache, memory).map(Some)
+    let needed = (0..prepared.channels()).any(|channel| match options.normalize.channel(channel).needs() {
+        Needs::Volume(wanted) | Needs::Training(wanted) => wanted.mask == Mask::Label,
+        Needs::Nothing => false,
+    });
+    let label = prepared.label.as_ref().filter(|_| needed);
+    label.map(|scan| inside_of(scan, options, cache, memory)).transpose()
 }
 
 /// Returns a byte for each voxel of a label map, not 0 where its label is not 0.
@@ -164,37 +157,30 @@ pub(super) fn inside_of(
     })
 }
 
-/// Finds the box of the foreground, of all channels together.
-fn foreground(
-    crop: &Crop,
+/// Returns the grid that patches are cut from, where volumes are cropped.
+pub(super) fn cropped(
     prepared: &Prepared,
-    inside: Option<&[u8]>,
+    crop: &Crop,
+    options: &PatchSetOptions,
     cache: &Cache,
-) -> Result<Region, Error> {
-    let shape = prepared.images[0].shape();
-    let whole = Region::whole(shape)?;
-    let mut read: Vec<Bytes> = Vec::new();
-    let at_hand = prepared.images.iter().map(|scan| scan.at_hand(cache)).collect::<Result<Vec<_>, _>>()?;
-    for (scan, at_hand) in prepared.images.iter().zip(&at_hand) {
-        for channel in (0..scan.channels()).filter(|_| at_hand.is_elsewhere()) {
-            let mut bytes = Bytes::default();
-            at_hand.with(channel, &whole, &mut bytes, |_| Ok(()))?;
-            read.push(bytes);
-        }
-    }
-    let mut read = read.iter();
-    let mut channels = Vec::new();
-    for (scan, at_hand) in prepared.images.iter().zip(&at_hand) {
+    memory: &mut Memory,
+) -> Result<Lattice, Error> {
+    let first = &prepared.images[0];
+    let mut search = crop.search(first.shape());
+    let whole = Region::whole(first.shape())?;
+    let by_label = crop.foreground == Foreground::Label;
+    let label = prepared.label.as_ref().filter(|_| by_label);
+    let inside = label.map(|scan| inside_of(scan, options, cache, memory)).transpose()?;
+    for scan in prepared.images.iter().filter(|_| !by_label) {
+        let at_hand = scan.at_hand(cache)?;
         for channel in 0..scan.channels() {
-            let voxels = at_hand.slice(channel).or_else(|| {
-                let count = whole.voxels() * scan.voxel_type().size();
-                read.next().map(|bytes| voxels_of(bytes.get(count), scan.voxel_type()))
-            });
-            channels.extend(voxels.map(|voxels| (voxels, scan.scaling())));
+            at_hand.with(channel, &whole, &mut memory.stored, |source| {
+                search.channel(source.voxels(), scan.scaling())
+            })?;
         }
     }
-    let spacing = prepared.images[0].voxel_to_world()?.0.column_lengths();
-    crop.region(&channels, inside, shape, spacing)
+    let spacing = first.voxel_to_world()?.0.column_lengths();
+    part(&prepared.whole, &search.region(inside.as_deref(), spacing)?)
 }
 
 /// Finds the classes of the label map, if places are drawn by them.
@@ -211,9 +197,6 @@ fn classes(
     let (path, shape) = (scan.path(), scan.shape());
     let index = scan.at_hand(cache)?.with(0, &Region::whole(shape)?, &mut memory.stored, |source| {
         let map = LabelMap { path: &path, voxels: source.voxels(), shape };
-        let values = LabelVoxels { path: &path, shape, voxels: source.voxels(), scaling: scan.scaling() };
-        // Every value is looked at, and a bad one is found with its place.
-        values.count(&options.labels)?;
         ClassIndex::of(&map, ClassIndex::CAP, |stored| {
             Ok(i64::from(options.labels.apply(scan.scaling().apply(stored).round() as i32)))
         })
@@ -222,10 +205,8 @@ fn classes(
 }
 
 /// Returns the part of a grid that shows a box of stored voxels, and at least one voxel of it.
-fn cropped(grid: &Lattice, region: &Region) -> Result<Lattice, Error> {
-    let back = grid.to_stored.inverse().ok_or_else(|| {
-        Error::choice("spacing", "a grid that can be inverted", format!("{:?}", grid.to_stored))
-    })?;
+fn part(grid: &Lattice, region: &Region) -> Result<Lattice, Error> {
+    let back = inverse(grid)?;
     let (mut low, mut high) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
     for corner in 0..8 {
         let stored = [0, 1, 2].map(|axis| {
@@ -236,7 +217,7 @@ fn cropped(grid: &Lattice, region: &Region) -> Result<Lattice, Error> {
             (low[axis], high[axis]) = (low[axis].min(at), high[axis].max(at));
         }
     }
-    // Half a voxel of rounding is none.
+    // A corner on a voxel is on it, whatever rounding did to it.
     let last = |axis: usize| grid.shape[axis] as f64 - 1.0;
     let from = [0, 1, 2].map(|axis| (low[axis] + 1e-6).floor().clamp(0.0, last(axis)));
     let to = [0, 1, 2].map(|axis| (high[axis] - 1e-6).ceil().clamp(from[axis], last(axis)));
@@ -246,5 +227,12 @@ fn cropped(grid: &Lattice, region: &Region) -> Result<Lattice, Error> {
         to_stored: grid.to_stored.after(&shift),
         voxel_to_world: crate::VoxelToWorld(grid.voxel_to_world.0.after(&shift)),
         spacing: grid.spacing,
+    })
+}
+
+/// Returns where stored voxels lie in a grid.
+fn inverse(grid: &Lattice) -> Result<Affine, Error> {
+    grid.to_stored.inverse().ok_or_else(|| {
+        Error::choice("spacing", "a grid that can be inverted", format!("{:?}", grid.to_stored))
     })
 }

@@ -7,7 +7,7 @@ use batchwright_core::Fingerprint;
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::places::{PatchPlan, PatchSampler};
-use crate::preprocess::{DatasetStatistics, LabelType, LabelVoxels};
+use crate::preprocess::{DatasetStatistics, LabelOptions, LabelType, LabelVoxels};
 use crate::region::Region;
 use crate::voxels::VoxelType;
 
@@ -58,16 +58,18 @@ pub(super) fn class_number(classes: &[String], class: &str) -> Result<u32, Error
     })
 }
 
-/// Returns the smallest type that holds the labels of all subjects. Maps of unscaled bytes are not looked into.
+/// Returns the smallest type that holds the labels of all subjects. Maps of unscaled bytes are not looked into, where what
+/// they are merged to are bytes, too.
 pub(super) fn label_type(
     subjects: &[Prepared],
     options: &PatchSetOptions,
     cache: &Cache,
 ) -> Result<LabelType, Error> {
+    let LabelOptions { map, default } = &options.labels;
+    let merged_to_bytes = map.values().chain(default).all(|&label| LabelType::of(label) == LabelType::U8);
     let of = |subject: &Prepared| -> Result<LabelType, Error> {
         let Some(scan) = &subject.label else { return Ok(LabelType::default()) };
-        let plain = options.labels.is_identity() && scan.scaling().is_identity();
-        if plain && scan.voxel_type() == VoxelType::U8 {
+        if merged_to_bytes && scan.scaling().is_identity() && scan.voxel_type() == VoxelType::U8 {
             return Ok(LabelType::U8);
         }
         let (path, shape) = (scan.path(), scan.shape());
@@ -87,20 +89,15 @@ pub(super) fn label_type(
 pub(super) fn plan(
     subjects: &[Prepared],
     options: &PatchSetOptions,
-    training: Option<&DatasetStatistics>,
     cache: &Cache,
 ) -> Result<PatchPlan, Error> {
     if !matches!(options.patch.sampler, PatchSampler::Grid { .. }) {
         return PatchPlan::even(subjects.len(), options.patch.per_volume);
     }
     let mut memory = Memory::default();
-    let counts = subjects.iter().map(|subject| {
-        let shape = match options.crop {
-            None => subject.grid.shape,
-            Some(_) => subject.facts(options, training, cache, &mut memory)?.grid.shape,
-        };
-        options.patch.patches(shape)
-    });
+    let counts = subjects
+        .iter()
+        .map(|subject| options.patch.patches(subject.grid(options, cache, &mut memory)?.shape));
     PatchPlan::uneven(counts.collect::<Result<Vec<_>, Error>>()?)
 }
 

@@ -29,14 +29,6 @@ impl Bytes {
         &mut crate::cast::bytes_of_mut(&mut self.0)[..count]
     }
 
-    /// Returns the first `count` bytes.
-    ///
-    /// # Panics
-    /// Panics if fewer were taken.
-    pub(super) fn get(&self, count: usize) -> &[u8] {
-        &crate::cast::bytes_of(&self.0)[..count]
-    }
-
     /// Does something with a copy of the voxels of a region in which those that are no numbers are replaced.
     pub(super) fn with_mended<R>(
         &mut self,

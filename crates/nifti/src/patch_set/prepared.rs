@@ -1,7 +1,7 @@
 //! A subject whose headers were read.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::cache::Cache;
 use crate::error::Error;
@@ -10,7 +10,7 @@ use crate::preprocess::DatasetStatistics;
 use crate::spatial::Lattice;
 use crate::subjects::{GEOMETRY_TOLERANCE, OpenSubject, Subject};
 
-use super::facts::Facts;
+use super::facts::{Facts, cropped};
 use super::memory::Memory;
 use super::options::PatchSetOptions;
 use super::scan::Scan;
@@ -26,7 +26,9 @@ pub(super) struct Prepared {
     /// The number of its class, if it has one.
     pub(super) class: Option<u32>,
     /// The grid over the whole volume.
-    pub(super) grid: Lattice,
+    pub(super) whole: Lattice,
+    /// The part of it that patches are cut from, where it was looked for.
+    cropped: OnceLock<Lattice>,
     facts: Mutex<Option<Arc<Facts>>>,
 }
 
@@ -60,13 +62,29 @@ impl Prepared {
             None => Axes::STORED,
             Some(want) => Axes::between(first.orientation()?, *want),
         };
-        let grid = Lattice::new(&first.voxel_to_world()?, first.shape(), &axes, options.spacing)?;
-        Ok(Self { id, images, label, weights, class, grid, facts: Mutex::new(None) })
+        let whole = Lattice::new(&first.voxel_to_world()?, first.shape(), &axes, options.spacing)?;
+        let (cropped, facts) = (OnceLock::new(), Mutex::new(None));
+        Ok(Self { id, images, label, weights, class, whole, cropped, facts })
     }
 
     /// Returns how many channels its images have together.
     pub(super) fn channels(&self) -> usize {
         self.images.iter().map(Scan::channels).sum()
+    }
+
+    /// Returns the grid that patches are cut from; looks for the foreground the first time, if volumes are cropped to it.
+    pub(super) fn grid(
+        &self,
+        options: &PatchSetOptions,
+        cache: &Cache,
+        memory: &mut Memory,
+    ) -> Result<Lattice, Error> {
+        let Some(crop) = &options.crop else { return Ok(self.whole) };
+        if let Some(grid) = self.cropped.get() {
+            return Ok(*grid);
+        }
+        let grid = cropped(self, crop, options, cache, memory)?;
+        Ok(*self.cropped.get_or_init(|| grid))
     }
 
     /// Returns what is known about its voxels; finds it out the first time. Who asks meanwhile waits. An error is found

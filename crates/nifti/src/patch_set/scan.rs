@@ -14,7 +14,7 @@ use crate::phantom::Phantom;
 use crate::phantom_volume::{PhantomPart, PhantomVolume};
 use crate::region::Region;
 use crate::volume::Volume;
-use crate::voxels::{VoxelSlice, VoxelType};
+use crate::voxels::VoxelType;
 
 use super::memory::{Bytes, voxels_of};
 
@@ -156,19 +156,6 @@ pub(super) enum AtHand<'a> {
 }
 
 impl AtHand<'_> {
-    /// Returns whether its voxels have to be read before they are in memory.
-    pub(super) fn is_elsewhere(&self) -> bool {
-        self.slice(0).is_none()
-    }
-
-    /// Returns the voxels of a channel, if they are in memory.
-    pub(super) fn slice(&self, channel: usize) -> Option<VoxelSlice<'_>> {
-        match self {
-            Self::Decoded(voxels) => Some(voxels.slice(channel)),
-            Self::Stored(volume) => volume.mapped(channel),
-        }
-    }
-
     /// Does something with the voxels of a channel that lie in a region, or with more of them. `memory` holds what has to
     /// be read.
     pub(super) fn with<R>(

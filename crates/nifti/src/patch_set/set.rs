@@ -129,7 +129,7 @@ impl PatchSet {
         let channels = first.channels();
         let labels =
             first.label.is_some().then(|| known::label_type(&subjects, &options, &cache)).transpose()?;
-        let plan = known::plan(&subjects, &options, training.as_ref(), &cache)?;
+        let plan = known::plan(&subjects, &options, &cache)?;
         let [x, y, z] = options.patch.size;
         let mut fields = vec![Field::new::<f32>("image", &[channels, z, y, x])];
         fields.extend(labels.map(|labels| match labels {
@@ -139,7 +139,7 @@ impl PatchSet {
         }));
         let class_field = first.class.is_some().then_some(fields.len());
         fields.extend(class_field.map(|_| Field::new::<i64>("class", &[])));
-        let shape = PatchShape { channels, size: options.patch.size, spacing: first.grid.spacing };
+        let shape = PatchShape { channels, size: options.patch.size, spacing: first.whole.spacing };
         let fingerprint = known::fingerprint(&subjects, &options, training.as_ref());
         Ok(Self {
             subjects,

@@ -63,58 +63,77 @@ impl Crop {
         }
     }
 
-    /// Returns the box, in stored voxels, given all channels of a subject, the shape and spacing of its stored voxels, and a
-    /// byte for each voxel that is not 0 where its label is not 0. NaN is no foreground.
+    /// Begins to look for the foreground of a subject whose volumes have a shape.
+    pub fn search(&self, shape: [usize; 3]) -> ForegroundSearch {
+        ForegroundSearch { crop: self.clone(), shape, found: Bounds::NONE }
+    }
+}
+
+/// A search for the box around the foreground of a subject, channel by channel, none of which has to stay in memory.
+#[derive(Clone, Debug)]
+pub struct ForegroundSearch {
+    crop: Crop,
+    shape: [usize; 3],
+    found: Bounds,
+}
+
+impl ForegroundSearch {
+    /// Looks through a channel. NaN is no foreground; nor is anything where labels say what is.
+    ///
+    /// # Errors
+    /// Gives the errors of [`Statistics::of`], where a percentile bounds the foreground.
+    ///
+    /// # Panics
+    /// Panics if the number of voxels does not fit the shape.
+    pub fn channel(&mut self, voxels: VoxelSlice<'_>, scaling: Scaling) -> Result<(), Error> {
+        let (shape, found) = (self.shape, &mut self.found);
+        let bound = match self.crop.foreground {
+            Foreground::Label => return Ok(()),
+            Foreground::Nonzero => None,
+            Foreground::Above(bound) => Some(bound),
+            Foreground::AbovePercentile(percent) => {
+                let options = StatisticsOptions { mask: Mask::Whole, percentiles: vec![percent] };
+                Statistics::of(voxels, scaling, None, &options)?.percentile(percent)
+            }
+        };
+        with_voxels!(voxels, voxels => match bound {
+            Some(bound) => found.add(voxels, shape, |voxel| bound < scaling.apply(voxel.to_f64())),
+            None => found.add(voxels, shape, |voxel| {
+                let value = scaling.apply(voxel.to_f64());
+                value != 0.0 && !value.is_nan()
+            }),
+        });
+        Ok(())
+    }
+
+    /// Ends the search: returns the box, in stored voxels. `inside` has a byte for each voxel, not 0 where its label is not 0,
+    /// and `spacing` is that of the stored voxels.
     ///
     /// # Errors
     /// Says so if labels are needed and not there.
     ///
     /// # Panics
-    /// Panics if the numbers of voxels do not fit the shape.
-    pub fn region(
-        &self,
-        channels: &[(VoxelSlice<'_>, Scaling)],
-        inside: Option<&[u8]>,
-        shape: [usize; 3],
-        spacing: [f64; 3],
-    ) -> Result<Region, Error> {
-        let mut found = Bounds::NONE;
-        if self.foreground == Foreground::Label {
+    /// Panics if the number of bytes does not fit the shape.
+    pub fn region(mut self, inside: Option<&[u8]>, spacing: [f64; 3]) -> Result<Region, Error> {
+        if self.crop.foreground == Foreground::Label {
             let inside = inside.ok_or_else(|| Error::NoStatistic {
                 key: "crop.foreground: label".to_owned(),
                 needed: "a label map".to_owned(),
                 problem: "there is none".to_owned(),
             })?;
-            found.add(inside, shape, |label| label != 0);
-        } else {
-            for &(voxels, scaling) in channels {
-                let bound = match self.foreground {
-                    Foreground::Above(bound) => Some(bound),
-                    Foreground::AbovePercentile(percent) => {
-                        let options = StatisticsOptions { mask: Mask::Whole, percentiles: vec![percent] };
-                        Statistics::of(voxels, scaling, None, &options)?.percentile(percent)
-                    }
-                    Foreground::Nonzero | Foreground::Label => None,
-                };
-                with_voxels!(voxels, voxels => match bound {
-                    Some(bound) => found.add(voxels, shape, |voxel| bound < scaling.apply(voxel.to_f64())),
-                    None => found.add(voxels, shape, |voxel| {
-                        let value = scaling.apply(voxel.to_f64());
-                        value != 0.0 && !value.is_nan()
-                    }),
-                });
-            }
+            self.found.add(inside, self.shape, |label| label != 0);
         }
         let margin = spacing.map(|spacing| {
             // A margin of 3 voxels is not 4 because 3 * 1.1 / 1.1 is rounded up.
-            let voxels = (self.margin / spacing - 1e-6).ceil();
+            let voxels = (self.crop.margin / spacing - 1e-6).ceil();
             if voxels.is_finite() { voxels.max(0.0) as usize } else { 0 }
         });
-        found.region(shape, margin)
+        self.found.region(self.shape, margin)
     }
 }
 
 /// The first and the last voxel of something along each axis.
+#[derive(Clone, Debug)]
 struct Bounds {
     first: [usize; 3],
     last: [usize; 3],
@@ -167,8 +186,11 @@ mod tests {
     fn found(text: &str, voxels: &[&[f32]], inside: Option<&[u8]>) -> ([usize; 3], [usize; 3]) {
         let crop: Crop = serde_json::from_str(text).unwrap();
         crop.check("crop").unwrap();
-        let channels: Vec<_> = voxels.iter().map(|voxels| (VoxelSlice::F32(voxels), PLAIN)).collect();
-        let region = crop.region(&channels, inside, SHAPE, [1.0, 2.0, 1.1]).unwrap();
+        let mut search = crop.search(SHAPE);
+        for voxels in voxels {
+            search.channel(VoxelSlice::F32(voxels), PLAIN).unwrap();
+        }
+        let region = search.region(inside, [1.0, 2.0, 1.1]).unwrap();
         (region.origin(), region.size())
     }
 
@@ -198,7 +220,7 @@ mod tests {
         inside[119] = 1;
         assert_eq!(found(r#"{"foreground":"label"}"#, &[&voxels], Some(&inside)), ([5, 4, 3], [1; 3]));
         let crop = Crop { foreground: Foreground::Label, margin: 0.0 };
-        assert!(crop.region(&[], None, SHAPE, [1.0; 3]).is_err());
+        assert!(crop.search(SHAPE).region(None, [1.0; 3]).is_err());
         assert!(Crop { margin: -1.0, ..Crop::default() }.check("crop").is_err());
     }
 }

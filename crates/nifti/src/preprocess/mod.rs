@@ -10,7 +10,7 @@ mod percentile;
 mod statistics;
 
 pub use dataset::{ChannelReader, DatasetStatistics, Labelled, Visit};
-pub use foreground::{Crop, Foreground};
+pub use foreground::{Crop, Foreground, ForegroundSearch};
 pub use labels::{LabelOptions, LabelType, LabelVoxels, Labels};
 pub use nan::NanPolicy;
 pub use normalize::{
