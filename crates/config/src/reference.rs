@@ -116,6 +116,7 @@ fn with_range(kind: &str, schema: &Value) -> String {
 /// Writes a value as YAML in one line.
 fn flow(value: &Value) -> String {
     match value {
+        Value::Object(object) if object.is_empty() => "{}".to_owned(),
         Value::Object(object) => {
             let inside: Vec<String> =
                 object.iter().map(|(key, value)| format!("{key}: {}", flow(value))).collect();
