@@ -300,7 +300,9 @@ pub enum Error {
         id: String,
     },
     /// Two lines say different things of one pair.
-    #[error("{at}: `{a}` and `{b}` are the {}, which line {before} says otherwise", if *same { "same" } else { "not the same" })]
+    #[error(
+        "{at}: `{a}` and `{b}` are {}the same, which line {before} says otherwise", if *same { "" } else { "not " }
+    )]
     Disagreeing {
         /// The later line.
         at: Line,

@@ -1,28 +1,38 @@
 #![doc = include_str!("../README.md")]
 
 mod anchors;
+mod class_batches;
+mod deal;
 mod error;
 mod facts;
+mod labels;
+mod list;
 pub mod metrics;
 pub mod mining;
 mod pair_dataset;
 mod pair_sampler;
 mod partners;
 mod parts;
+mod predicate;
 mod relation;
 mod rule;
 mod source;
+mod tried;
 mod triplet_dataset;
 mod triplet_sampler;
 
 pub use anchors::Report;
+pub use class_batches::{ClassBatchOptions, ClassBatches, ClassRepeats, ClassReport, Singletons, Within};
 pub use error::{Error, Line, Side};
 pub use facts::Facts;
+pub use labels::{Labels, SharedLabels};
+pub use list::{ListedBy, Names, PairList, TripletList};
 pub use mining::{Distance, EmbeddingError, Embeddings};
 pub use pair_dataset::PairDataset;
 pub use pair_sampler::{Kind, PairOptions, PairSampler};
 pub use partners::Partners;
 pub use parts::{Parts, Placed, Places};
+pub use predicate::Predicate;
 pub use relation::{Relation, Tries};
 pub use rule::{Draw, Rule};
 pub use source::{Pair, PairSource, Triplet, TripletSource};

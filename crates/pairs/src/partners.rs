@@ -8,9 +8,8 @@ use crate::error::{Error, Side};
 use crate::facts::{CLASS, Column, Facts, INDEX, Key, NONE, determines};
 use crate::relation::{Counts, Relation, Tries};
 use crate::rule::{Draw, Rule};
+use crate::tried::TRIES;
 
-/// Candidates tried before all that fit are listed.
-const TRIES: u64 = 64;
 /// Facts that must differ at once, of which none decides another. Their combinations are counted, 2^6 at most.
 const MOST_DIFFERENT: usize = 6;
 

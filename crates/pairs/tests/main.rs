@@ -1,7 +1,10 @@
 //! Promises seen from outside.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests fail by panicking")]
 
+mod batches;
 mod common;
 mod drawn;
+mod lists;
 mod read;
+mod related;
 mod rules;
