@@ -257,6 +257,17 @@ pub enum Error {
         /// The patch's size.
         size: [usize; 3],
     },
+    /// A place in the world has nothing of a volume.
+    #[error(
+        "the patch from {:?} to {:?} lies outside of {}, which reaches from {:?} to {:?} (mm to the right, front and top)",
+        boxes[0][0], boxes[0][1], path.display(), boxes[1][0], boxes[1][1]
+    )]
+    PlaceOutside {
+        /// The volume.
+        path: PathBuf,
+        /// The lowest and the highest place of the patch, and of the volume, in mm.
+        boxes: Box<[[[f64; 3]; 2]; 2]>,
+    },
     /// A patch needs voxels that its source does not hold.
     #[error(
         "the patch needs the voxels from {:?} of size {:?}, the source has those from {:?} of size {:?} (x, y, z)",

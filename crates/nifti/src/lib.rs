@@ -79,7 +79,7 @@ pub use intensity::{
 };
 pub use options::{Color, Complex, Frames, Io, ReadOptions};
 pub use orientation::{Axes, Direction, Orientation};
-pub use patch_set::{Patch, PatchRecord, PatchSet, PatchSetOptions};
+pub use patch_set::{Patch, PatchPlace, PatchRecord, PatchSet, PatchSetOptions};
 pub use phantom::{Body, Phantom, PhantomFiles, PhantomSubject};
 pub use picture::{Canvas, Convention, Montage, MontageOptions, Position, Rgb, Section, View, Window};
 pub use places::{

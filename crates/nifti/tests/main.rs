@@ -3,5 +3,6 @@
 
 mod inspecting;
 mod patches;
+mod places;
 mod reading;
 mod subjects;

@@ -35,7 +35,7 @@ impl PatchSet {
     ) -> Result<PatchRecord, Error> {
         let (number, patch) = self.plan.at(index);
         let subject = &self.subjects[number];
-        let facts = self.facts(subject, memory)?;
+        let facts = self.facts_of(subject, memory)?;
         let shape = PatchShape { spacing: facts.grid.spacing, ..self.shape };
         let changes = self.options.augmentation.draw(context, &shape);
         let places = Places::new(facts.grid.shape, self.options.patch.size)?;
@@ -73,7 +73,7 @@ impl PatchSet {
             }
         };
         self.fallbacks.count(&place, foreground.as_ref());
-        Ok(PatchRecord { subject: subject.id.clone(), patch, place, foreground, changes })
+        Ok(PatchRecord { subject: subject.id.clone(), patch, place, at: None, foreground, changes })
     }
 
     /// Returns the fraction of a patch's labels that is not 0.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use batchwright_core::{Context, SampleError, Slot};
 
+use crate::affine::VoxelToWorld;
 use crate::augment::Changes;
 use crate::error::Error;
 use crate::gather::{
@@ -13,7 +14,7 @@ use crate::intensity::{PatchShape, apply_all};
 use crate::orientation::Orientation;
 use crate::places::Place;
 use crate::preprocess::{LabelType, Labels};
-use crate::spatial::{Map, Placement};
+use crate::spatial::{Lattice, Map, Placement};
 
 use super::facts::Facts;
 use super::memory::{Memory, with_memory};
@@ -39,6 +40,9 @@ pub struct Patch {
 struct Recipe<'a> {
     subject: &'a Prepared,
     facts: Arc<Facts>,
+    /// Of the patch's voxels, before random changes.
+    spacing: [f64; 3],
+    voxel_to_world: VoxelToWorld,
     map: Map,
     changes: &'a Changes,
 }
@@ -69,9 +73,8 @@ impl PatchSet {
             }),
             _ => None,
         };
-        let Facts { grid, .. } = &*recipe.facts;
-        let shape = PatchShape { spacing: grid.spacing, ..self.shape };
-        Ok(Patch { image, labels, shape, orientation: Orientation::of(&grid.voxel_to_world) })
+        let shape = PatchShape { spacing: recipe.spacing, ..self.shape };
+        Ok(Patch { image, labels, shape, orientation: Orientation::of(&recipe.voxel_to_world) })
     }
 
     fn label_alone<L: Label>(&self, scan: &Scan, map: &Map, memory: &mut Memory) -> Result<Vec<L>, Error> {
@@ -117,9 +120,19 @@ impl PatchSet {
             let expected = format!("`{}`", subject.id);
             return Err(Error::choice("subject", expected, format_args!("`{}`", record.subject)));
         }
-        let facts = self.facts(subject, memory)?;
-        let map = self.map(&facts, &record.place, &record.changes)?;
-        Ok(Recipe { subject, facts, map, changes: &record.changes })
+        let facts = self.facts_of(subject, memory)?;
+        let changes = &record.changes;
+        let (grid, map) = match &record.at {
+            None => (facts.grid, self.map(&facts, &record.place, changes)?),
+            Some(at) => {
+                let frame = self.frame(subject, &facts.grid, at)?;
+                let placement = Placement { origin: [0; 3], size: self.options.patch.size };
+                let drawn = changes.spatial.iter().map(|change| &change.drawn);
+                (frame, Map::compose(&frame, placement, drawn)?)
+            }
+        };
+        let Lattice { spacing, voxel_to_world, .. } = grid;
+        Ok(Recipe { subject, facts, spacing, voxel_to_world, map, changes })
     }
 
     /// Returns the map of a patch at a place.
@@ -136,7 +149,7 @@ impl PatchSet {
         context: &Context<'_>,
         memory: &mut Memory,
     ) -> Result<(), Error> {
-        let Recipe { subject, facts, map, changes } = recipe;
+        let Recipe { subject, facts, spacing, map, changes, .. } = recipe;
         let size = self.options.patch.size;
         let mut channels = facts.channels.iter().zip(out.chunks_exact_mut(self.shape.voxels()));
         for scan in &subject.images {
@@ -170,7 +183,7 @@ impl PatchSet {
             return Ok(());
         }
         let drawn = changes.intensity.iter().map(|change| &change.drawn);
-        let shape = PatchShape { spacing: facts.grid.spacing, ..self.shape };
+        let shape = PatchShape { spacing: *spacing, ..self.shape };
         context.stage("intensity", || apply_all(drawn, out, &shape, &mut memory.scratch))
     }
 

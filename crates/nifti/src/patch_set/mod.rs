@@ -11,8 +11,10 @@ mod record;
 mod scan;
 mod set;
 mod training;
+mod world;
 
 pub use make::Patch;
 pub use options::PatchSetOptions;
 pub use record::PatchRecord;
 pub use set::PatchSet;
+pub use world::PatchPlace;

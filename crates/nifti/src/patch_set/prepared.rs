@@ -1,5 +1,6 @@
 //! A subject whose headers were read.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -25,6 +26,10 @@ pub(super) struct Prepared {
     pub(super) weights: Option<Scan>,
     /// The number of its class, if it has one.
     pub(super) class: Option<u32>,
+    /// What it belongs to.
+    pub(super) group: Option<String>,
+    /// What else is known about it.
+    pub(super) about: BTreeMap<String, String>,
     /// The grid over the whole volume.
     pub(super) whole: Lattice,
     /// The part of it that patches are cut from, where it was looked for.
@@ -45,7 +50,8 @@ impl Prepared {
         let images = opened.images.into_iter().map(file).collect();
         let label = opened.label.map(file);
         let weights = weights.map(|path| Scan::open(path, &options.read)).transpose()?;
-        Self::new(subject.id.clone(), images, label, weights, options, class)
+        let new = Self::new(subject.id.clone(), images, label, weights, options, class)?;
+        Ok(Self { group: subject.group.clone(), about: subject.facts.clone(), ..new })
     }
 
     /// Joins volumes of one shape and place.
@@ -64,7 +70,8 @@ impl Prepared {
         };
         let whole = Lattice::new(&first.voxel_to_world()?, first.shape(), &axes, options.spacing)?;
         let (cropped, facts) = (OnceLock::new(), Mutex::new(None));
-        Ok(Self { id, images, label, weights, class, whole, cropped, facts })
+        let (group, about) = (None, BTreeMap::new());
+        Ok(Self { id, images, label, weights, class, group, about, whole, cropped, facts })
     }
 
     /// Returns how many channels its images have together.

@@ -1,5 +1,6 @@
 //! Patches of subjects as a data set.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -206,7 +207,7 @@ impl PatchSet {
     }
 
     /// Returns what is known about the voxels of a subject.
-    pub(super) fn facts(&self, subject: &Prepared, memory: &mut Memory) -> Result<Arc<Facts>, Error> {
+    pub(super) fn facts_of(&self, subject: &Prepared, memory: &mut Memory) -> Result<Arc<Facts>, Error> {
         subject.facts(&self.options, self.training.as_ref(), &self.cache, memory)
     }
 }
@@ -235,6 +236,26 @@ impl Dataset for PatchSet {
 
     fn class(&self, index: usize) -> Option<u32> {
         self.subjects[self.plan.at(index).0].class
+    }
+
+    fn fact(&self, index: usize, name: &str) -> Option<String> {
+        let (subject, _) = self.plan.at(index);
+        let subject = &self.subjects[subject];
+        match name {
+            "subject" | "volume" => Some(subject.id.clone()),
+            "group" => subject.group.clone(),
+            _ => subject.about.get(name).cloned(),
+        }
+    }
+
+    fn facts(&self) -> Vec<String> {
+        let mut names = vec!["subject".to_owned(), "volume".to_owned()];
+        names.extend(self.subjects.iter().any(|subject| subject.group.is_some()).then(|| "group".to_owned()));
+        let about: BTreeSet<&String> =
+            self.subjects.iter().flat_map(|subject| subject.about.keys()).collect();
+        let others = about.into_iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>();
+        names.extend(others);
+        names
     }
 
     fn fingerprint(&self) -> Fingerprint {
