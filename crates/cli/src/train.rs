@@ -90,6 +90,9 @@ pub(crate) fn folder(config: &Config) -> PathBuf {
 pub(crate) fn model(config: &Config) -> Result<&batchwright_config::Vae> {
     match &config.model {
         Some(Model::Vae(vae)) => Ok(vae),
+        Some(Model::Siamese(_)) => {
+            Err(Failure::usage(anyhow!("the program does not train a `siamese` yet; the library does")))
+        }
         None => Err(Failure::usage(anyhow!(
             "the configuration has no `model`: there is nothing to train or evaluate"
         ))),

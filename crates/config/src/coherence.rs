@@ -5,6 +5,7 @@ use crate::data::{Augment, Data, DataFile, Fold, Held, ImageType, Normalize, Sca
 use crate::loader::{ClassWeight, Loader, Sampler, Shuffle, Window, Windowed};
 use crate::model::{Likelihood, Model};
 use crate::node::Node;
+use crate::siamese::{Margin, MetricLoss, Mining, Siamese};
 use crate::sources::Source;
 use crate::training::{Optimizer, Training};
 
@@ -40,11 +41,18 @@ pub(crate) fn check(sections: &Sections, tree: &Node, check: &mut Check<'_>) {
     if let Some(training) = training {
         check_training(training, &mut report);
     }
-    if let (Some(Model::Vae(_)), Some(data)) = (model, &data)
+    if let (Some(model), Some(data)) = (model, &data)
         && data.dtype == ImageType::U8
     {
+        let name = match model {
+            Model::Vae(_) => "vae",
+            Model::Siamese(_) => "siamese",
+        };
         let help = "leave `dtype` out: a network computes with floats";
-        report.add("data.dtype", "a `vae` cannot be trained on `u8` images", Some(help));
+        report.add("data.dtype", format!("a `{name}` cannot be trained on `u8` images"), Some(help));
+    }
+    if let Some(Model::Siamese(siamese)) = model {
+        check_siamese(siamese, &mut report);
     }
     if let (Some(Model::Vae(vae)), Some(data)) = (model, &data)
         && vae.likelihood == Likelihood::Bernoulli
@@ -232,6 +240,26 @@ fn check_classes(data: &Data, loader: &Loader, report: &mut Report<'_, '_>) {
     }
     if loader.class_weight.is_some() {
         report.add("loader.class_weight", "the training samples have no labels to weigh by", None);
+    }
+}
+
+fn check_siamese(siamese: &Siamese, report: &mut Report<'_, '_>) {
+    let loss = siamese.loss;
+    if siamese.memory.is_some() && !loss.takes_memory() {
+        let message =
+            format!("`{}` compares the samples of one batch; it has no use for a memory", loss.name());
+        report.add("model.siamese.memory", message, Some("leave it out"));
+    }
+    if let MetricLoss::Triplet { margin: Margin::Soft(_), mining: Mining::All, .. } = loss {
+        let message = "all triplets of a batch are counted by their margin, and `soft` is none";
+        let help = "give `margin` a number, or mine `hard` or `semi_hard`";
+        report.add("model.siamese.loss.triplet.mining", message, Some(help));
+    }
+    if let MetricLoss::Triplet { mining: Mining::Scheduled { from, to, .. }, .. } = loss
+        && to < from
+    {
+        let message = format!("mining would go from hard ({from}) to easy ({to})");
+        report.add("model.siamese.loss.triplet.mining.scheduled.to", message, Some("begin easy, at 0"));
     }
 }
 

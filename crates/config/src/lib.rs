@@ -25,6 +25,7 @@ mod reference;
 mod samples;
 mod schema;
 mod settings;
+mod siamese;
 mod sources;
 mod suggest;
 mod training;
@@ -53,6 +54,9 @@ pub use reference::reference;
 #[cfg(feature = "images")]
 pub use samples::{SampleBatches, Samples};
 pub use schema::schema;
+pub use siamese::{
+    CrossBatchMemory, Distance, Encoder, Halve, Margin, MetricLoss, Mining, Norm, Pool, Siamese, Soft,
+};
 pub use sources::{
     Bits, ChannelAxis, Channels, Column, Csv, Fit, Folder, Glyphs, Idx, IdxFiles, LabelKind, Npz, NpzArrays,
     PathTable, PixelType, Source,

@@ -3,12 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::siamese::Siamese;
+
 /// `model:` the network; one key names it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Model {
     /// A variational autoencoder of images or volumes.
     Vae(Vae),
+    /// An encoder of images or volumes that is trained by comparing them.
+    Siamese(Siamese),
 }
 
 /// `model.vae:` a variational autoencoder of images or volumes. Either `hidden` or `channels` is given.

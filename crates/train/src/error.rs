@@ -6,6 +6,7 @@ use batchwright_core::{BoxError, LoadError, ResumeError};
 use tch::TchError;
 
 use crate::checkpoint::{CheckpointError, Rejected};
+use crate::metric::MetricError;
 use crate::vae::VaeError;
 
 /// Whose fault an error is, as the exit code of a program says it.
@@ -179,6 +180,13 @@ impl Error {
             | Self::Diverged { .. }
             | Self::NoParameters => Some(Fault::Usage),
             Self::Empty { .. } | Self::Ended { .. } | Self::ResumeData { .. } => Some(Fault::Data),
+            Self::Task { source, .. } if source.is::<MetricError>() => {
+                match source.downcast_ref::<MetricError>() {
+                    Some(MetricError::Fields { .. } | MetricError::Weights { .. }) => Some(Fault::Usage),
+                    Some(MetricError::Torch { .. }) => Some(Fault::Environment),
+                    _ => Some(Fault::Data),
+                }
+            }
             Self::Task { source, .. } => match source.downcast_ref::<VaeError>() {
                 Some(VaeError::Pixels { .. }) => Some(Fault::Usage),
                 Some(VaeError::Torch { .. }) => Some(Fault::Environment),

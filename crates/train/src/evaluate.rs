@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use batchwright_core::{Batch, BoxError, Fingerprint, Loader, LoaderOptions, Sequence, Slots, Stream};
 use serde::Serialize;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Doing, Error};
 use crate::stop::StopFlag;
@@ -79,6 +79,7 @@ pub(crate) fn evaluate(
     let mut loader = Loader::new(sequence, LoaderOptions { epochs: Some(1), ..options.clone() });
     let mut window = Window::default();
     let mut sums: BTreeMap<&'static str, Tensor> = BTreeMap::new();
+    let mut rows: BTreeMap<&'static str, Vec<Tensor>> = BTreeMap::new();
     let mut samples = 0;
     while let Some(batch) = loader.next_batch() {
         if stop.is_some_and(|stop| stop.get().is_some()) {
@@ -107,6 +108,11 @@ pub(crate) fn evaluate(
                 }
             }
         }
+        for (name, part) in losses.rows {
+            // A copy, for a view would keep all of the batch alive.
+            let part = part.f_detach_copy().and_then(|part| part.f_to_device(Device::Cpu)).doing(doing)?;
+            rows.entry(name).or_default().push(part);
+        }
         samples += batch.len() as u64;
     }
     if samples == 0 {
@@ -116,7 +122,12 @@ pub(crate) fn evaluate(
     for sum in sums.values_mut() {
         *sum = sum.f_to_device(Device::Cpu).doing("fetch an evaluation")?;
     }
-    let totals = Totals { step, samples, sums, metrics: means.iter().cloned().collect() };
+    let rows = rows
+        .into_iter()
+        .map(|(name, parts)| Ok((name, Tensor::f_cat(&parts, 0)?)))
+        .collect::<Result<_, TchError>>()
+        .doing("collect the rows of an evaluation")?;
+    let totals = Totals { step, samples, sums, rows, metrics: means.iter().cloned().collect() };
     let conclusion = task.conclude(&totals);
     let further = conclusion.metrics.into_iter().map(|(name, value)| (name.to_owned(), value));
     let metrics = means.into_iter().chain(further).map(|(metric, value)| (format!("{name}_{metric}"), value));

@@ -30,12 +30,15 @@ pub struct Losses {
     pub values: Vec<(&'static str, f64)>,
     /// Named tensors that are added up over the batches of an evaluation, for [`Task::conclude`].
     pub sums: Vec<(&'static str, Tensor)>,
+    /// Named tensors whose rows are put one after the other over the batches of an evaluation, for [`Task::conclude`]. They are kept on the CPU
+    /// until its end: rows of 64 floats of a million samples are 256 MB. A training throws them away.
+    pub rows: Vec<(&'static str, Tensor)>,
 }
 
 impl Losses {
     /// Starts with the loss.
     pub fn new(loss: Tensor) -> Self {
-        Self { loss, metrics: Vec::new(), values: Vec::new(), sums: Vec::new() }
+        Self { loss, metrics: Vec::new(), values: Vec::new(), sums: Vec::new(), rows: Vec::new() }
     }
 
     /// Adds a figure: a scalar tensor, the mean over the batch's samples.
@@ -58,6 +61,13 @@ impl Losses {
         self.sums.push((name, value));
         self
     }
+
+    /// Adds a tensor whose rows are collected over the batches of an evaluation.
+    #[must_use]
+    pub fn with_rows(mut self, name: &'static str, rows: Tensor) -> Self {
+        self.rows.push((name, rows));
+        self
+    }
 }
 
 /// What was added up over the batches of an evaluation.
@@ -69,6 +79,8 @@ pub struct Totals {
     pub samples: u64,
     /// The sums, by name, in double precision on the CPU.
     pub sums: BTreeMap<&'static str, Tensor>,
+    /// The rows of all batches, by name, in the order of the batches, on the CPU.
+    pub rows: BTreeMap<&'static str, Tensor>,
     /// The means of the metrics, by name.
     pub metrics: BTreeMap<String, f64>,
 }
@@ -87,8 +99,9 @@ pub struct Conclusion {
 ///
 /// The laws:
 ///
-/// 1. [`loss`](Task::loss) is a function of the parameters, the batch, the step, and libtorch's generator, which is seeded from
-///    (seed, step) before each call. It keeps nothing from one call to the next.
+/// 1. [`loss`](Task::loss) is a function of the variables of the store, the batch, the step, and libtorch's generator, which is seeded from
+///    (seed, step) before each call. It keeps nothing from one call to the next but in variables that are not trained (running statistics, a memory of
+///    embeddings), which checkpoints have, and which it changes only where [`Step::training`] says so.
 /// 2. Parameters have names, and the same names, shapes and kinds every time it is built.
 /// 3. It does not read numbers back from the device (`double_value` and the like) in `loss`: that would make the device wait.
 ///

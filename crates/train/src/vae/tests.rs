@@ -370,7 +370,7 @@ fn totals(active: usize) -> Totals {
     let squares: Vec<f64> = (0..20).map(square).collect();
     let sums =
         BTreeMap::from([("mean", Tensor::from_slice(&[0.0; 20])), ("square", Tensor::from_slice(&squares))]);
-    Totals { step: 1, samples: 100, sums, metrics: BTreeMap::new() }
+    Totals { step: 1, samples: 100, sums, rows: BTreeMap::new(), metrics: BTreeMap::new() }
 }
 
 #[test]

@@ -1,0 +1,317 @@
+//! Against pytorch-metric-learning and PyTorch (`tests/oracle/siamese.py`), and against brute force.
+
+use std::collections::BTreeMap;
+
+use batchwright_config::{CrossBatchMemory, Halve, Margin, Norm, Pool, Soft};
+use batchwright_core::Field;
+use serde::Deserialize;
+
+use super::*;
+
+#[derive(Deserialize)]
+struct Oracle {
+    n: i64,
+    d: i64,
+    embeddings: Vec<f32>,
+    other: Vec<f32>,
+    third: Vec<f32>,
+    labels: Vec<i64>,
+    same: Vec<f32>,
+    head: Vec<f32>,
+    bias: f32,
+    losses: BTreeMap<String, Expected>,
+    encoders: Vec<Outputs>,
+}
+
+#[derive(Deserialize)]
+struct Expected {
+    loss: f64,
+    gradients: Vec<Vec<f64>>,
+    accuracy: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Outputs {
+    shape: Vec<usize>,
+    residual: bool,
+    norm: Norm,
+    halve: Halve,
+    pool: Pool,
+    samples: Vec<f32>,
+    training: Vec<f64>,
+    evaluation: Vec<f64>,
+}
+
+fn oracle() -> Oracle {
+    serde_json::from_str(include_str!("../../tests/oracle/siamese.json")).unwrap()
+}
+
+fn close(what: &str, tensor: &Tensor, expected: &[f64], tolerance: f64) {
+    let found = Vec::<f64>::try_from(tensor.to_kind(Kind::Double).flatten(0, -1)).unwrap();
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(
+            (found - expected).abs() <= tolerance * expected.abs().max(1.0),
+            "{what}: {found}, expected {expected}"
+        );
+    }
+}
+
+/// libtorch's generator belongs to the process.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static GENERATOR: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+const STEP: Step = Step { step: 0, epoch: 0, training: true };
+
+fn encoder_settings() -> config::Encoder {
+    config::Encoder {
+        channels: vec![4, 8],
+        residual: false,
+        norm: Norm::Group,
+        activation: config::Activation::Relu,
+        halve: Halve::Pool,
+        pool: Pool::Mean,
+        dropout: 0.0,
+    }
+}
+
+fn settings(loss: MetricLoss) -> config::Siamese {
+    config::Siamese { encoder: encoder_settings(), embedding: 4, normalize: true, loss, memory: None }
+}
+
+#[test]
+fn losses_and_their_gradients_are_those_of_other_libraries() {
+    let Oracle { n, d, embeddings, other, third, labels, same, head, bias, losses, .. } = oracle();
+    let leaf = |values: &[f32]| Tensor::from_slice(values).view([n, d]).set_requires_grad(true);
+    let (a, b, c) = (leaf(&embeddings), leaf(&other), leaf(&third));
+    let (labels, same) = (Tensor::from_slice(&labels), Tensor::from_slice(&same));
+    let unit = |x: &Tensor| encoder::unit(x).unwrap();
+    let of = |x: &Tensor| Candidates::new(x, &labels).unwrap();
+    let euclidean = Distance::Euclidean;
+    let mut seen = Vec::new();
+    let mut check = |name: &str, loss: Tensor, leaves: &[&Tensor]| {
+        let expected = &losses[name];
+        close(name, &loss, &[expected.loss], 1e-5);
+        let gradients = Tensor::run_backward(&[&loss], leaves, false, false);
+        assert_eq!(gradients.len(), expected.gradients.len(), "{name}");
+        for (found, expected) in gradients.iter().zip(&expected.gradients) {
+            close(&format!("gradient of {name}"), found, expected, 1e-5);
+        }
+        seen.push(name.to_owned());
+    };
+    let mean = |terms: Tensor| terms.mean(Kind::Float);
+    check("contrastive", mean(contrastive(&a, &b, &same, 2.5).unwrap()), &[&a, &b]);
+    check("triplet", mean(triplet(&a, &b, &c, Margin::Hard(0.5), euclidean).unwrap()), &[&a, &b, &c]);
+    let soft = Margin::Soft(Soft::Soft);
+    check("triplet_soft", mean(triplet(&a, &b, &c, soft, euclidean).unwrap()), &[&a, &b, &c]);
+    let head = Head { weight: Tensor::from_slice(&head).view([1, d]), bias: Tensor::from_slice(&[bias]) };
+    let logits = head.logits(&a, &b).unwrap();
+    let terms = logits.binary_cross_entropy_with_logits::<&Tensor>(&same, None, None, Reduction::Mean);
+    check("similarity", terms, &[&a, &b]);
+    check("nt_xent", mean(nt_xent(&unit(&a), &unit(&b), 0.5).unwrap()), &[&a, &b]);
+
+    check("supervised_contrastive", supervised_contrastive(&of(&unit(&a)), 0.1).unwrap(), &[&a]);
+    for (name, epsilon) in [("multi_similarity", None), ("multi_similarity_mined", Some(0.1))] {
+        check(name, multi_similarity(&of(&unit(&a)), 2.0, 50.0, 0.5, epsilon).unwrap(), &[&a]);
+    }
+    check("contrastive_in_batch", contrastive_in_batch(&of(&a), 2.5).unwrap(), &[&a]);
+    check("triplet_all", all_triplets(&of(&a), 0.5, euclidean).unwrap().0, &[&a]);
+    check("triplet_all_squared", all_triplets(&of(&a), 0.5, Distance::Squared).unwrap().0, &[&a]);
+    for (name, mining, margin) in [("triplet_hard", Mining::Hard, 0.5), ("triplet_easy", Mining::Easy, 5.0)] {
+        let margin = Margin::Hard(margin);
+        check(name, triplet_in_batch(&of(&a), margin, euclidean, mining, 0).unwrap().0, &[&a]);
+    }
+    for shots in [1, 2] {
+        let name = format!("prototypical_{shots}");
+        let (loss, accuracy) = prototypical(&a, &labels, shots, 2.0).unwrap();
+        check(&name, loss, &[&a]);
+        close(&name, &accuracy, &[losses[&name].accuracy.unwrap()], 1e-6);
+    }
+    assert_eq!(seen.len(), losses.len(), "every loss of the oracle is compared");
+}
+
+/// The weights of `oracle/siamese.py`, in the order that PyTorch counts parameters in.
+fn fill(vs: &nn::VarStore, residual: bool, norm: Norm) {
+    let variables: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
+    let mut names = Vec::new();
+    for block in 0..2 {
+        let convolutions: &[&str] = if residual { &["first", "second"] } else { &["first"] };
+        for convolution in convolutions {
+            names.push(format!("{block}.{convolution}.weight"));
+            if norm == Norm::None {
+                names.push(format!("{block}.{convolution}.bias"));
+            } else {
+                names.extend(["scale", "shift"].map(|kind| format!("{block}.{convolution}_norm.{kind}")));
+            }
+        }
+        if residual {
+            names.extend(["weight", "bias"].map(|kind| format!("{block}.around.{kind}")));
+        }
+    }
+    names.extend(["weight", "bias"].map(|kind| format!("embedding.{kind}")));
+    let trained = variables.values().filter(|variable| variable.requires_grad()).count();
+    assert_eq!(names.len(), trained);
+    let _guard = tch::no_grad_guard();
+    for (k, name) in names.iter().enumerate() {
+        let mut variable = variables[name].shallow_clone();
+        let more = if name.ends_with("scale") { 1.0 } else { 0.0 };
+        let value = |i: usize| ((5 * i + 3 * k) % 7) as f32 / 16.0 - 3.0 / 16.0 + more;
+        let values: Vec<f32> = (0..variable.numel()).map(value).collect();
+        variable.copy_(&Tensor::from_slice(&values).view(variable.size().as_slice()));
+    }
+}
+
+#[test]
+fn encoders_compute_what_pytorchs_modules_do_in_training_and_in_evaluation() {
+    let _alone = alone();
+    for outputs in oracle().encoders {
+        let Outputs { shape, residual, norm, halve, pool, samples, training, evaluation } = outputs;
+        let what = format!("{shape:?} {residual} {norm:?} {halve:?} {pool:?}");
+        let vs = nn::VarStore::new(Device::Cpu);
+        let activation = config::Activation::Silu;
+        let settings =
+            config::Encoder { channels: vec![2, 6], residual, norm, activation, halve, pool, dropout: 0.0 };
+        let encoder = Encoder::new(&vs.root(), &settings, 4, true, &shape).unwrap();
+        fill(&vs, residual, norm);
+        let size: Vec<i64> = [3].into_iter().chain(shape.iter().map(|&n| n as i64)).collect();
+        let samples = Tensor::from_slice(&samples).view(size.as_slice());
+        close(&what, &encoder.encode(&samples, true).unwrap(), &training, 1e-5);
+        close(&what, &encoder.encode(&samples, false).unwrap(), &evaluation, 1e-5);
+    }
+}
+
+fn batch(fields: Vec<(&str, Tensor)>) -> TensorBatch {
+    let fields = fields.into_iter().map(|(name, tensor)| {
+        let shape: Vec<usize> = tensor.size()[1..].iter().map(|&n| n as usize).collect();
+        (Field::new::<f32>(name, &shape), tensor)
+    });
+    TensorBatch::of(fields.collect(), None)
+}
+
+fn classes(n: i64, of: i64) -> TensorBatch {
+    let labels = Tensor::arange(n, (Kind::Int64, Device::Cpu)).remainder(of);
+    batch(vec![("image", Tensor::rand([n, 1, 8, 8], (Kind::Float, Device::Cpu))), ("label", labels)])
+}
+
+#[test]
+fn a_memory_holds_the_last_embeddings_and_no_gradient_goes_there() {
+    let _alone = alone();
+    let vs = nn::VarStore::new(Device::Cpu);
+    let memory = Memory::new(&vs.root(), CrossBatchMemory { size: 5, from: 2 }, 1).unwrap();
+    let push = |values: &[f32]| {
+        let rows = Tensor::from_slice(values).view([-1, 1]);
+        memory.push(&rows, &rows.view([-1]).to_kind(Kind::Int64)).unwrap();
+    };
+    assert!(memory.rows(1).unwrap().is_none());
+    let rows = || -> (Vec<f32>, Vec<i64>, Vec<bool>) {
+        let (rows, labels, valid) = memory.rows(2).unwrap().unwrap();
+        (rows.flatten(0, -1).try_into().unwrap(), labels.try_into().unwrap(), valid.try_into().unwrap())
+    };
+    push(&[1.0, 2.0, 3.0]);
+    assert_eq!(
+        rows(),
+        (vec![1.0, 2.0, 3.0, 0.0, 0.0], vec![1, 2, 3, 0, 0], vec![true, true, true, false, false])
+    );
+    push(&[4.0, 5.0, 6.0]);
+    assert_eq!(rows(), (vec![6.0, 2.0, 3.0, 4.0, 5.0], vec![6, 2, 3, 4, 5], vec![true; 5]));
+    push(&[7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0]);
+    let (rows, labels, _) = rows();
+    let mut sorted = rows.clone();
+    sorted.sort_by(f32::total_cmp);
+    assert_eq!(sorted, [9.0, 10.0, 11.0, 12.0, 13.0], "the last five of seven");
+    assert!(rows.iter().zip(labels).all(|(row, label)| *row as i64 == label));
+}
+
+#[test]
+fn a_memory_counts_as_samples_of_the_batch_do() {
+    let _alone = alone();
+    tch::manual_seed(2);
+    let rows = Tensor::randn([10, 3], (Kind::Float, Device::Cpu));
+    let labels = Tensor::from_slice(&[0_i64, 0, 1, 1, 2, 2, 0, 1, 2, 0]);
+    let (first, second) = (rows.narrow(0, 0, 6), rows.narrow(0, 6, 4));
+    let (their, more) = (labels.narrow(0, 0, 6), labels.narrow(0, 6, 4));
+    let valid = Tensor::from_slice(&[true; 4]);
+    let with = Candidates::with(&first, &their, Some((&second, &more, &valid))).unwrap();
+    let whole = Candidates::new(&rows, &labels).unwrap();
+    for (mine, all) in [(&with.positive, &whole.positive), (&with.negative, &whole.negative)] {
+        assert_eq!(*mine, all.narrow(0, 0, 6));
+    }
+    let empty = Tensor::from_slice(&[false; 4]);
+    let masked = Candidates::with(&first, &their, Some((&second, &more, &empty))).unwrap();
+    let plain = Candidates::new(&first, &their).unwrap();
+    for loss in [supervised_contrastive, |candidates: &Candidates, _: f64| {
+        Ok(all_triplets(candidates, 0.5, Distance::Euclidean)?.0)
+    }] {
+        let of = |candidates: &Candidates| loss(candidates, 0.5).unwrap().double_value(&[]);
+        assert!((of(&masked) - of(&plain)).abs() < 1e-6, "what is not filled does not count");
+        assert!((of(&with) - of(&plain)).abs() > 1e-3, "what is filled does");
+    }
+}
+
+#[test]
+fn a_batch_without_positives_or_negatives_has_a_loss_and_gradients_that_are_finite() {
+    let _alone = alone();
+    tch::manual_seed(3);
+    let labels = [vec![0_i64, 1, 2, 3], vec![5; 4], vec![1]];
+    for labels in labels {
+        let n = labels.len() as i64;
+        let x = Tensor::randn([n, 3], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let labels = Tensor::from_slice(&labels);
+        let candidates = Candidates::new(&x, &labels).unwrap();
+        let margin = Margin::Hard(0.5);
+        let mined = |mining| triplet_in_batch(&candidates, margin, Distance::Euclidean, mining, 3).unwrap().0;
+        let losses = [
+            supervised_contrastive(&candidates, 0.1).unwrap(),
+            multi_similarity(&candidates, 2.0, 50.0, 0.5, Some(0.1)).unwrap(),
+            contrastive_in_batch(&candidates, 1.0).unwrap(),
+            prototypical(&x, &labels, 1, 1.0).unwrap().0,
+            mined(Mining::Hard),
+            mined(Mining::Easy),
+            mined(Mining::SemiHard { cap: None }),
+            mined(Mining::All),
+            mined(Mining::Scheduled { from: 0.2, to: 0.8, steps: 7 }),
+        ];
+        for loss in losses {
+            assert!(loss.double_value(&[]).is_finite());
+            let gradients = Tensor::run_backward(&[&loss], &[&x], true, false);
+            assert!(gradients[0].isfinite().all().int64_value(&[]) == 1);
+        }
+    }
+}
+
+#[test]
+fn a_batch_of_other_fields_or_shapes_is_refused_with_what_the_loss_takes() {
+    let _alone = alone();
+    let vs = nn::VarStore::new(Device::Cpu);
+    let similarity = Siamese::new(&vs.root(), &settings(MetricLoss::Similarity), [1, 8, 8]).unwrap();
+    assert_eq!(
+        similarity.loss(&classes(4, 2), STEP).unwrap_err().to_string(),
+        "the loss `similarity` takes pairs (the fields `a`, `b`, `same`); the batch has `image`, `label`"
+    );
+    let loss = MetricLoss::SupervisedContrastive { temperature: 0.1 };
+    let compared = Siamese::new(&(vs.root() / "b"), &settings(loss), [1, 8, 8]).unwrap();
+    let images = Tensor::zeros([2, 1, 8, 9], (Kind::Float, Device::Cpu));
+    let wrong = batch(vec![("image", images), ("label", Tensor::from_slice(&[0_i64, 1]))]);
+    assert_eq!(
+        compared.loss(&wrong, STEP).unwrap_err().to_string(),
+        "the field `image` has the shape [2, 1, 8, 9]; expected [2, 1, 8, 8]"
+    );
+    let mut weighted = classes(4, 2);
+    weighted.weights = Some(Tensor::from_slice(&[1.0_f32; 4]));
+    assert!(compared.loss(&weighted, STEP).unwrap_err().to_string().contains("cannot weigh them"));
+    let small = Siamese::new(&(vs.root() / "c"), &settings(loss), [1, 3, 8]).unwrap_err().to_string();
+    assert_eq!(
+        small,
+        "samples with the sides 3 x 8 are too small for 2 blocks, each of which halves them: each side must have at least 4 pixels \
+         (any such size fits); give fewer `channels`"
+    );
+    let memory = Some(CrossBatchMemory { size: 8, from: 0 });
+    let settings = config::Siamese { memory, ..settings(MetricLoss::Similarity) };
+    let error = Siamese::new(&(vs.root() / "d"), &settings, [1, 8, 8]).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "`model.siamese.memory` does not go with `similarity`: it compares the samples of one batch"
+    );
+}
