@@ -132,10 +132,10 @@ impl fmt::Display for ClassReport {
         }
         let doubles = self.repeats.iter().filter(|class| class.doubles).count();
         if 0 < doubles {
-            write!(f, "; {doubles} classes are smaller than their share of a batch, and repeat within it")?;
+            write!(f, "; classes smaller than their share of a batch, which repeat within it: {doubles}")?;
         }
         if 0 < self.excluded {
-            write!(f, "; {} samples that are alone in their class are left out", self.excluded)?;
+            write!(f, "; samples alone in their class, which are left out: {}", self.excluded)?;
         }
         Ok(())
     }

@@ -114,7 +114,7 @@ pub(crate) struct Names {
 }
 
 /// A slot: which kind, and which of its slots of the epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Dealing {
     pub(crate) kind: u32,
     pub(crate) nth: u32,
@@ -186,7 +186,7 @@ impl Dealt {
         }
         let mut stream = Stream::new(self.seed, self.epoch, self.which << 32 | number, self.names.mix);
         let mut order: Vec<usize> = (0..count).collect();
-        let mut pool = Pool::default();
+        let mut pool = Pool::new(self.deal.counts.len());
         if 1 < width {
             for _ in 0..ROUNDS {
                 stream.shuffle(&mut order);
@@ -202,53 +202,51 @@ impl Dealt {
     }
 }
 
-/// What two rows have to trade.
-#[derive(Debug, Default)]
+/// Working memory of trades.
+#[derive(Debug)]
 struct Pool {
-    a: Vec<Dealing>,
-    b: Vec<Dealing>,
+    /// For each kind the mark of the trade that saw it last.
+    seen: Vec<u32>,
+    mark: u32,
+    /// What only one of two rows has, and where that stands.
     trade: Vec<Dealing>,
+    places: Vec<usize>,
 }
 
 impl Pool {
+    fn new(kinds: usize) -> Self {
+        Self { seen: vec![0; kinds], mark: 0, trade: Vec::new(), places: Vec::new() }
+    }
+
     /// Deals the kinds that only one of two rows has among both anew.
     fn trade(&mut self, block: &mut [Dealing], width: usize, a: usize, b: usize, stream: &mut Stream) {
-        let row = |of: usize| of * width..(of + 1) * width;
-        let Self { a: left, b: right, trade } = self;
-        left.clear();
-        left.extend_from_slice(&block[row(a)]);
-        left.sort_unstable();
-        right.clear();
-        right.extend_from_slice(&block[row(b)]);
-        right.sort_unstable();
+        let Self { seen, mark, trade, places } = self;
+        let (only_a, both) = (*mark + 1, *mark + 2);
+        *mark = both;
         trade.clear();
-        // What both have stays in front, what one has is collected.
-        let (mut kept, mut i, mut j) = (0, 0, 0);
-        while i < width || j < width {
-            let next = match (left.get(i), right.get(j)) {
-                (Some(x), Some(y)) => x.kind.cmp(&y.kind),
-                (Some(_), None) => std::cmp::Ordering::Less,
-                (None, _) => std::cmp::Ordering::Greater,
-            };
-            match next {
-                std::cmp::Ordering::Equal => {
-                    block[row(a).start + kept] = left[i];
-                    block[row(b).start + kept] = right[j];
-                    (kept, i, j) = (kept + 1, i + 1, j + 1);
-                }
-                std::cmp::Ordering::Less => {
-                    trade.push(left[i]);
-                    i += 1;
-                }
-                std::cmp::Ordering::Greater => {
-                    trade.push(right[j]);
-                    j += 1;
-                }
+        places.clear();
+        let row = |of: usize| of * width..(of + 1) * width;
+        for slot in &block[row(a)] {
+            seen[slot.kind as usize] = only_a;
+        }
+        for (place, &slot) in row(b).zip(&block[row(b)]) {
+            let seen = &mut seen[slot.kind as usize];
+            if *seen == only_a {
+                *seen = both;
+            } else {
+                trade.push(slot);
+                places.push(place);
+            }
+        }
+        for (place, &slot) in row(a).zip(&block[row(a)]) {
+            if seen[slot.kind as usize] == only_a {
+                trade.push(slot);
+                places.push(place);
             }
         }
         stream.shuffle(trade);
-        let half = width - kept;
-        block[row(a)][kept..].copy_from_slice(&trade[..half]);
-        block[row(b)][kept..].copy_from_slice(&trade[half..]);
+        for (&place, &slot) in places.iter().zip(&*trade) {
+            block[place] = slot;
+        }
     }
 }

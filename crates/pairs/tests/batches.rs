@@ -137,8 +137,9 @@ fn places_that_are_over_go_where_samples_repeat_least() {
 
 #[test]
 fn classes_meet_many_others_in_one_epoch() {
-    // 40 classes of 16: each is in 8 batches, beside 24 others. Of 39 that could be there, independent draws would meet
-    // 39 (1 - (1 - 3/39)^8) = 18.4 on average; without mixing it would be 3 to 6.
+    // 40 classes of 16: each is in 8 batches, beside 24 others of 39 that could be there. A class meets 18.93 different
+    // ones on average where batches are mixed for long (100 rounds, by another program); it meets 3 where they are not,
+    // 18.6 after three rounds. The mean of 200 epochs varies by 0.13.
     let classes: Vec<u32> = (0..640).map(|index| index % 40).collect();
     let batches = ClassBatches::new(&Facts::new(&classes).unwrap(), &ClassBatchOptions::new(4, 2)).unwrap();
     let mut met = 0;
@@ -156,7 +157,7 @@ fn classes_meet_many_others_in_one_epoch() {
         met += others.len();
     }
     let mean = met as f64 / 200.0;
-    assert!((17.8..=19.0).contains(&mean), "{mean}");
+    assert!((18.5..=19.4).contains(&mean), "{mean}");
     // Meetings of one epoch shut each other out, so counts vary less than the bound of independent draws.
     let all: Vec<usize> = (0..40).filter(|&class| class != 7).collect();
     is_likely(&counts, &uniform(&all), "meetings");

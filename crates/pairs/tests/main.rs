@@ -4,6 +4,7 @@
 mod batches;
 mod common;
 mod drawn;
+mod golden;
 mod lists;
 mod read;
 mod related;
