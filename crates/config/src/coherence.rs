@@ -1,7 +1,7 @@
 //! What keys say together: values that are right each for itself, and wrong beside each other.
 
 use crate::check::Check;
-use crate::data::{Augment, Data, DataFile, Fold, Held, ImageType, Normalize, Scale, SplitBy};
+use crate::data::{Augment, Data, DataFile, Fold, Held, ImageType, Normalize, QuarterTurns, Scale, SplitBy};
 use crate::loader::{ClassWeight, Loader, Sampler, Shuffle, Window, Windowed};
 use crate::model::{Likelihood, Model};
 use crate::node::Node;
@@ -81,7 +81,19 @@ impl Report<'_, '_> {
 }
 
 fn check_data(data: &Data, report: &mut Report<'_, '_>) {
-    let Data { root: _, origin: _, source, split, scale, normalize, dtype, one_hot, augment } = data;
+    let Data {
+        root: _,
+        origin: _,
+        source,
+        split,
+        scale,
+        normalize,
+        dtype,
+        one_hot,
+        augment,
+        quarter_turns,
+        unseen_classes,
+    } = data;
     if split.is_some() && source.has_validation() {
         let message =
             format!("there is a validation set of its own already, `data.{}.validation`", source.key());
@@ -96,14 +108,26 @@ fn check_data(data: &Data, report: &mut Report<'_, '_>) {
             let message = "only volumes have subjects; here every sample stands for itself";
             report.add("data.split.by", message, Some("leave it out, or write `sample`"));
         }
+        if split.by == SplitBy::Class && !source.has_labels() {
+            report.add("data.split.by", "the samples of this source have no classes", None);
+        }
+        if split.by == SplitBy::Class && source.is_volumes() {
+            let message = "only classes of images can be held out";
+            report.add("data.split.by", message, Some("volumes are split by `subject` or `group`"));
+        }
         if let Held::Fold(Fold { fold, of }) = split.validation
             && of <= fold
         {
             let message = format!("fold {fold} of {of} does not exist; folds are numbered from 0");
             report.add("data.split.validation.fold", message, None);
         }
-        if split.by == SplitBy::Group && matches!(split.validation, Held::Listed(_)) {
-            let message = "a list names samples, not groups; `by: group` goes with a fraction";
+        let held = match split.by {
+            SplitBy::Group => Some(("groups", "group")),
+            SplitBy::Class => Some(("classes", "class")),
+            SplitBy::Sample | SplitBy::Subject => None,
+        };
+        if let (Some((names, by)), Held::Listed(_)) = (held, &split.validation) {
+            let message = format!("a list names samples, not {names}; `by: {by}` goes with a fraction");
             report.add("data.split.by", message, None);
         }
     }
@@ -116,6 +140,8 @@ fn check_data(data: &Data, report: &mut Report<'_, '_>) {
             ("data.augment", augment.is_some(), below),
             ("data.dtype", *dtype != ImageType::default(), "patches are `f32`"),
             ("data.one_hot", *one_hot, "labels of volumes are written as numbers"),
+            ("data.quarter_turns", *quarter_turns != QuarterTurns::None, "only images are turned"),
+            ("data.unseen_classes", *unseen_classes, "classes of volumes are not compared"),
         ];
         for (key, _, help) in given.into_iter().filter(|(_, given, _)| *given) {
             report.add(key, "this key is for images, and the samples are patches of volumes", Some(help));
@@ -130,6 +156,14 @@ fn check_data(data: &Data, report: &mut Report<'_, '_>) {
             "there are no labels to write as one-hot",
             Some("name the labels of the set"),
         );
+    }
+    let unseen = *unseen_classes || matches!(source, Source::Glyphs(glyphs) if 0 < glyphs.test_classes);
+    if *one_hot && unseen {
+        let help = "leave `one_hot` out: a model that compares needs none";
+        report.add("data.one_hot", "classes that training does not have are not among its own", Some(help));
+    }
+    if *quarter_turns != QuarterTurns::None && !source.has_labels() {
+        report.add("data.quarter_turns", "there are no classes that turned images could add to", None);
     }
     if *dtype == ImageType::U8 {
         if *normalize != Normalize::None {

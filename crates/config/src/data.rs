@@ -31,6 +31,10 @@ pub struct Data {
     pub one_hot: bool,
     /// How training images are varied, if they are.
     pub augment: Option<Augment>,
+    /// Whether training images also stand turned, as samples of classes of their own.
+    pub quarter_turns: QuarterTurns,
+    /// Whether validation and test sets of their own have classes that the training set does not have.
+    pub unseen_classes: bool,
 }
 
 /// The section as it is written.
@@ -57,7 +61,7 @@ pub(crate) struct DataFile {
     /// `NumPy` arrays, in one `.npz` file or in `.npy` files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     npz: Option<Npz>,
-    /// PNG and JPEG files in folders.
+    /// PNG and JPEG files in folders or zip archives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     folder: Option<Folder>,
     /// Generated characters that look handwritten; no files are needed.
@@ -86,6 +90,15 @@ pub(crate) struct DataFile {
     /// How training images are varied; never those of validation and test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     augment: Option<Augment>,
+    /// Whether training images also stand turned by 90, 180 and 270 degrees, as samples of classes of their own; never those of
+    /// validation and test. With `as_classes` the training set is four times as large, and class c turned n times is class
+    /// 4 c + n, so that classes of validation and test are 4 c.
+    #[serde(default)]
+    quarter_turns: QuarterTurns,
+    /// Whether validation and test sets that are named apart have other classes than the training set: what a model that
+    /// compares is to tell apart without having seen it. Their classes are then numbered for themselves.
+    #[serde(default)]
+    unseen_classes: bool,
 }
 
 impl TryFrom<DataFile> for Data {
@@ -108,6 +121,8 @@ impl TryFrom<DataFile> for Data {
             dtype,
             one_hot,
             augment,
+            quarter_turns,
+            unseen_classes,
         } = file;
         let mut sources = [
             idx.map(Source::Idx),
@@ -123,13 +138,37 @@ impl TryFrom<DataFile> for Data {
         let (Some(source), None) = (sources.next(), sources.next()) else {
             return Err("expected one of `idx`, `csv`, `npz`, `folder`, `glyphs` and `nifti`");
         };
-        Ok(Self { root, origin, source, split, scale, normalize, dtype, one_hot, augment })
+        Ok(Self {
+            root,
+            origin,
+            source,
+            split,
+            scale,
+            normalize,
+            dtype,
+            one_hot,
+            augment,
+            quarter_turns,
+            unseen_classes,
+        })
     }
 }
 
 impl From<Data> for DataFile {
     fn from(data: Data) -> Self {
-        let Data { root, origin, source, split, scale, normalize, dtype, one_hot, augment } = data;
+        let Data {
+            root,
+            origin,
+            source,
+            split,
+            scale,
+            normalize,
+            dtype,
+            one_hot,
+            augment,
+            quarter_turns,
+            unseen_classes,
+        } = data;
         let mut file = Self {
             root,
             origin,
@@ -146,6 +185,8 @@ impl From<Data> for DataFile {
             dtype,
             one_hot,
             augment,
+            quarter_turns,
+            unseen_classes,
         };
         match source {
             Source::Idx(idx) => file.idx = Some(idx),
@@ -177,7 +218,7 @@ pub struct Split {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Held {
-    /// About this fraction of the samples or groups.
+    /// About this fraction of the samples, groups or classes.
     Fraction(#[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))] f64),
     /// The samples whose names stand in this file, one a line.
     Listed(PathBuf),
@@ -208,6 +249,19 @@ pub enum SplitBy {
     Subject,
     /// All samples of a group (a patient, a writer).
     Group,
+    /// All samples of a class (images), so that validation is on classes that were never trained on.
+    Class,
+}
+
+/// `data.quarter_turns:` whether training images also stand turned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum QuarterTurns {
+    /// They do not.
+    #[default]
+    None,
+    /// By 90, 180 and 270 degrees counter-clockwise, each as a class of its own: a turned character is another one.
+    AsClasses,
 }
 
 /// `data.scale:` what stored pixels are divided by.
@@ -262,7 +316,7 @@ pub enum ImageType {
 }
 
 /// `data.augment:` random changes of training images. Each is made once, in this order: mirrored, scaled, sheared,
-/// rotated and shifted in one interpolation, then made noisy; a key that is not given changes nothing.
+/// rotated, shifted and deformed in one interpolation, then made noisy; a key that is not given changes nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augment {
@@ -281,6 +335,9 @@ pub struct Augment {
     /// Moves it to the right and down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shift: Option<Shift>,
+    /// Deforms it smoothly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elastic: Option<Elastic>,
     /// Adds normal noise to each pixel, after scaling and before normalizing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise: Option<Noise>,
@@ -342,6 +399,24 @@ pub struct Shift {
     pub probability: f64,
 }
 
+/// `data.augment.elastic:` a smooth deformation: control points on a coarse grid are displaced at random, and a cubic spline
+/// leads between them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Elastic {
+    /// The smallest and the largest distance by which pixels move along each axis (root of the mean square), in pixels.
+    #[schemars(inner(range(min = 0, max = 1024)))]
+    pub displacement: [f64; 2],
+    /// How many cells of the grid lie along each side of the image; more make smaller waves.
+    #[serde(default = "four")]
+    #[schemars(range(min = 1, max = 64))]
+    pub cells: usize,
+    /// How often.
+    #[serde(default = "always")]
+    #[schemars(range(min = 0, max = 1))]
+    pub probability: f64,
+}
+
 /// `data.augment.noise:` normal noise.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -358,6 +433,10 @@ pub struct Noise {
     pub probability: f64,
 }
 
+fn four() -> usize {
+    4
+}
+
 fn always() -> f64 {
     1.0
 }
@@ -365,13 +444,14 @@ fn always() -> f64 {
 impl Augment {
     /// Returns the ranges there are, each with its key below `data.augment`.
     pub(crate) fn ranges(&self) -> Vec<(&'static str, [f64; 2])> {
-        let Self { flip: _, scale, shear, rotate, shift, noise, fill: _ } = self;
+        let Self { flip: _, scale, shear, rotate, shift, elastic, noise, fill: _ } = self;
         let mut ranges = Vec::new();
         ranges.extend(scale.map(|scale| ("scale.factor", scale.factor)));
         ranges.extend(shear.map(|shear| ("shear.degrees", shear.degrees)));
         ranges.extend(rotate.map(|rotate| ("rotate.degrees", rotate.degrees)));
         ranges.extend(shift.map(|shift| ("shift.x", shift.x)));
         ranges.extend(shift.map(|shift| ("shift.y", shift.y)));
+        ranges.extend(elastic.map(|elastic| ("elastic.displacement", elastic.displacement)));
         ranges.extend(noise.map(|noise| ("noise.sigma", noise.sigma)));
         ranges.extend(noise.and_then(|noise| noise.clip).map(|clip| ("noise.clip", clip.map(f64::from))));
         ranges

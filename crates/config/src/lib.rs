@@ -34,7 +34,7 @@ mod yaml;
 
 pub use config::{Config, FREE, remove_free};
 pub use data::{
-    Angle, Augment, Data, Flip, Fold, Held, ImageType, MeanStd, Noise, Normalize, Scale, Shift, Split,
+    Angle, Augment, Data, Elastic, Flip, Fold, Held, ImageType, MeanStd, Noise, Normalize, QuarterTurns, Scale, Shift, Split,
     SplitBy, Zoom,
 };
 pub use error::{ConfigError, Mistake};

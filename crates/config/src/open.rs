@@ -11,7 +11,7 @@ use batchwright_core::{
 use batchwright_images::{self as images, ImageOptions, ImageSet, Subset};
 
 use crate::config::Config;
-use crate::data::{Fold, Held, MeanStd, Normalize, Split, SplitBy};
+use crate::data::{Fold, Held, MeanStd, Normalize, QuarterTurns, Split, SplitBy};
 use crate::loader::{Blocks, ClassWeight, OnError, Sampler, Shuffle, Uneven, Window, Windowed};
 use crate::open_error::OpenError;
 use crate::read::{self, AnyImages, Reader, Set};
@@ -158,6 +158,19 @@ impl Config {
 
     fn open_images(&self, root: &Path) -> Result<Opened, OpenError> {
         let reader = Reader { data: &self.data, root };
+        let key = format!("data.{}", self.data.source.key());
+        let turned = |images: AnyImages| -> Result<AnyImages, OpenError> {
+            match self.data.quarter_turns {
+                QuarterTurns::None => Ok(images),
+                QuarterTurns::AsClasses => match images::QuarterTurns::new(images) {
+                    Ok(turned) => Ok(Arc::new(turned)),
+                    Err(source) => {
+                        let key = "data.quarter_turns".to_owned();
+                        Err(OpenError::Images { key, source: Box::new(source) })
+                    }
+                },
+            }
+        };
         let source = read_training(&reader)?;
         let (training, split) = match &self.data.split {
             Some(split) => {
@@ -166,8 +179,13 @@ impl Config {
             }
             None => ((0..source.len()).collect(), None),
         };
+        // The images as they are come first, so that the sides hold for turned ones, too.
+        let as_they_are = source.len();
+        let source = turned(source)?;
         let options = self.image_options(&source, &training)?;
-        let key = format!("data.{}", self.data.source.key());
+        let turns = 0..source.len() / as_they_are.max(1);
+        let training: Vec<usize> =
+            turns.flat_map(|turn| training.iter().map(move |index| turn * as_they_are + index)).collect();
         let set = |source: AnyImages, options: ImageOptions, indices: Vec<usize>| {
             let refused = |source| OpenError::Images { key: key.clone(), source: Box::new(source) };
             let images = Subset::new(ImageSet::new(source, options).map_err(refused)?, indices);
@@ -177,9 +195,12 @@ impl Config {
         let [_, height, width] = source.shape();
         let other = |which: Set| -> Result<Option<Samples>, OpenError> {
             let Some(images) = reader.read(which, Some([height, width]))? else { return Ok(None) };
-            goes_with(&source, &images, &format!("{key}.{}", which.key()))?;
             let indices = (0..images.len()).collect();
-            set(images, plain.clone(), indices).map(Some)
+            let images = turned(images)?;
+            let unseen = self.has_unseen_classes();
+            goes_with(&source, &images, unseen, &format!("{key}.{}", which.key()))?;
+            let classes = if unseen { Some(images.classes()) } else { plain.classes };
+            set(images, ImageOptions { classes, ..plain.clone() }, indices).map(Some)
         };
         let validation = match split {
             Some(indices) => Some(set(Arc::clone(&source), plain.clone(), indices)?),
@@ -192,6 +213,12 @@ impl Config {
             validation: validation.map(|data| self.plain_batches(data, Set::Validation)).transpose()?,
             test: test.map(|data| self.plain_batches(data, Set::Test)).transpose()?,
         })
+    }
+
+    /// Returns whether the classes of validation and test files are others than those of training.
+    fn has_unseen_classes(&self) -> bool {
+        let glyphs = matches!(&self.data.source, Source::Glyphs(glyphs) if 0 < glyphs.test_classes);
+        self.data.unseen_classes || glyphs
     }
 
     /// Returns how loaders of this run read ahead. Which epochs there are is left to whoever reads.
@@ -225,7 +252,13 @@ impl Config {
             (Held::Fold(Fold { fold, of }), SplitBy::Group) => {
                 images::Split::GroupFold { seed, fold: *fold, of: *of }
             }
-            (Held::Listed(list), SplitBy::Sample | SplitBy::Subject | SplitBy::Group) => {
+            (Held::Fraction(validation), SplitBy::Class) => {
+                images::Split::Classes { seed, validation: *validation }
+            }
+            (Held::Fold(Fold { fold, of }), SplitBy::Class) => {
+                images::Split::ClassFold { seed, fold: *fold, of: *of }
+            }
+            (Held::Listed(list), SplitBy::Sample | SplitBy::Subject | SplitBy::Group | SplitBy::Class) => {
                 let path = reader.find("data.split.validation", list)?;
                 let text = std::fs::read_to_string(&path)
                     .map_err(|source| OpenError::List { path: path.clone(), source })?;
@@ -366,8 +399,8 @@ fn read_training(reader: &Reader<'_>) -> Result<AnyImages, OpenError> {
     Ok(images.expect("every source has a training set"))
 }
 
-/// Checks that a set has images and classes like those of the training set.
-fn goes_with(training: &AnyImages, other: &AnyImages, key: &str) -> Result<(), OpenError> {
+/// Checks that a set has images and, unless they are `unseen`, classes like those of the training set.
+fn goes_with(training: &AnyImages, other: &AnyImages, unseen: bool, key: &str) -> Result<(), OpenError> {
     let different =
         |expected: String, found: String| Err(OpenError::Different { key: key.to_owned(), expected, found });
     if training.shape() != other.shape() {
@@ -377,6 +410,9 @@ fn goes_with(training: &AnyImages, other: &AnyImages, key: &str) -> Result<(), O
     if labelled(training) != labelled(other) && !other.is_empty() {
         let say = |is: bool| if is { "labels".to_owned() } else { "no labels".to_owned() };
         return different(say(labelled(training)), say(labelled(other)));
+    }
+    if unseen {
+        return Ok(());
     }
     // Names are those of the first classes: where neither set has one, no further class has.
     for class in 0..other.classes() {
@@ -429,9 +465,10 @@ mod tests {
 
     #[test]
     fn names_of_classes_are_compared_and_classes_without_names_are_not_counted() {
-        let text = |training, other| goes_with(&training, &other, "data.csv.test").map_err(|e| e.to_string());
+        let text = |training, other| goes_with(&training, &other, false, "data.csv.test").map_err(|e| e.to_string());
         let (ab, a, ac) = (named(&["a", "b"]), named(&["a"]), named(&["a", "c"]));
         assert_eq!(text(Arc::clone(&ab), Arc::clone(&a)), Ok(()));
+        assert!(goes_with(&ab, &ac, true, "data.csv.test").is_ok());
         let error = text(Arc::clone(&ab), ac).unwrap_err();
         assert!(error.contains("class 1 to be `b`") && error.contains("class 1 to be `c`"), "{error}");
         assert!(text(a, Arc::clone(&ab)).unwrap_err().contains("no name for class 1"));

@@ -191,6 +191,10 @@ impl Config {
         let by = match split.by {
             SplitBy::Sample | SplitBy::Subject => nifti::SplitBy::Subject,
             SplitBy::Group => nifti::SplitBy::Group,
+            SplitBy::Class => {
+                let message = "only classes of images can be held out".to_owned();
+                return Err(OpenError::Classes { key: "data.split.by", message });
+            }
         };
         Ok(match &split.validation {
             Held::Fraction(validation) => nifti::Split::Fraction { seed, validation: *validation, by },

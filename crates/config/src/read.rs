@@ -80,14 +80,29 @@ impl Reader<'_> {
                 Ok(Some(Arc::new(self.folder(folder, path, size, &key)?)))
             }
             Source::Glyphs(glyphs) => {
-                let Glyphs { classes, drawings, test_drawings, size, seed } = *glyphs;
+                let Glyphs { classes, drawings, test_drawings, test_classes, alphabets, size, seed } = *glyphs;
+                let all = images::Glyphs {
+                    seed,
+                    classes,
+                    drawings,
+                    first_drawing: 0,
+                    first_class: 0,
+                    alphabets,
+                    size,
+                };
                 // Those of the test set come after the others, and so are other drawings.
-                let (first_drawing, drawings) = match set {
-                    Set::Training => (0, drawings),
-                    Set::Test if 0 < test_drawings => (drawings, test_drawings),
+                let glyphs = match set {
+                    Set::Training => all,
+                    Set::Test if 0 < test_drawings => {
+                        let test =
+                            images::Glyphs { first_drawing: drawings, drawings: test_drawings, ..all };
+                        match test_classes {
+                            0 => test,
+                            others => images::Glyphs { first_class: classes, classes: others, ..test },
+                        }
+                    }
                     Set::Validation | Set::Test => return Ok(None),
                 };
-                let glyphs = images::Glyphs { seed, classes, drawings, first_drawing, size };
                 Ok(Some(Arc::new(glyphs.images().map_err(refused)?)))
             }
             // Opened elsewhere: volumes are no images.
@@ -153,7 +168,10 @@ impl Reader<'_> {
             fit: match folder.fit {
                 Fit::Exact => images::Fit::Exact,
                 Fit::Resize => images::Fit::Resize,
+                Fit::Area => images::Fit::Area,
             },
+            invert: folder.invert,
+            in_memory: folder.in_memory,
         };
         let Some(table) = &folder.table else {
             return images::Folder::open(&root, options).map_err(refused);
@@ -163,6 +181,7 @@ impl Reader<'_> {
             label: table.label.as_ref().map(column),
             labels: label_kind(table.labels),
             group: table.group.as_ref().map(column),
+            facts: table.facts.clone(),
         };
         let file = self.find("data.folder.table.file", &path.join(&table.file))?;
         images::Folder::from_csv(&root, &file, &columns, options).map_err(refused)
@@ -183,8 +202,7 @@ fn pick<'a, T>(
 }
 
 fn csv_options(csv: &Csv) -> images::CsvOptions {
-    let Csv { train: _, validation: _, test: _, shape, channels, pixels, header, label, labels, id, group } =
-        csv;
+    let Csv { shape, channels, pixels, header, label, labels, id, group, facts, .. } = csv;
     images::CsvOptions {
         header: *header,
         label: label.as_ref().map(column),
@@ -196,6 +214,7 @@ fn csv_options(csv: &Csv) -> images::CsvOptions {
         },
         id: id.as_ref().map(column),
         group: group.as_ref().map(column),
+        facts: facts.clone(),
         ..images::CsvOptions::new(*shape)
     }
 }
@@ -237,7 +256,7 @@ pub(crate) fn scale(scale: Scale) -> images::Scale {
 }
 
 pub(crate) fn augment(augment: Augment) -> images::Augment {
-    let Augment { flip, scale, shear, rotate, shift, noise, fill } = augment;
+    let Augment { flip, scale, shear, rotate, shift, elastic, noise, fill } = augment;
     images::Augment {
         flip: flip.map(|flip| images::Flip { x: flip.x, y: flip.y }),
         scale: scale.map(|scale| images::Zoom { factor: scale.factor, probability: scale.probability }),
@@ -245,6 +264,11 @@ pub(crate) fn augment(augment: Augment) -> images::Augment {
         rotate: rotate
             .map(|rotate| images::Rotate { degrees: rotate.degrees, probability: rotate.probability }),
         shift: shift.map(|shift| images::Shift { x: shift.x, y: shift.y, probability: shift.probability }),
+        elastic: elastic.map(|elastic| images::Elastic {
+            displacement: elastic.displacement,
+            cells: elastic.cells,
+            probability: elastic.probability,
+        }),
         noise: noise.map(|noise| images::Noise {
             sigma: noise.sigma,
             clip: noise.clip,

@@ -58,8 +58,10 @@ impl Source {
     pub(crate) fn has_groups(&self) -> bool {
         match self {
             Self::Csv(csv) => csv.group.is_some(),
-            Self::Folder(folder) => folder.table.as_ref().is_some_and(|table| table.group.is_some()),
-            Self::Idx(_) | Self::Npz(_) | Self::Glyphs(_) => false,
+            // Without a table, the folders alone tell whether class folders lie in others.
+            Self::Folder(folder) => folder.table.as_ref().is_none_or(|table| table.group.is_some()),
+            Self::Glyphs(glyphs) => 0 < glyphs.alphabets,
+            Self::Idx(_) | Self::Npz(_) => false,
             #[cfg(feature = "nifti")]
             Self::Nifti(_) => true,
         }
@@ -149,6 +151,9 @@ pub struct Csv {
     /// The column that says what a sample belongs to (a patient, a writer), for `split: { by: group }`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Column>,
+    /// Further columns, by their names in the first row: facts of the samples by which pairs can be chosen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<String>,
 }
 
 fn yes() -> bool {
@@ -229,11 +234,12 @@ pub enum ChannelAxis {
     Last,
 }
 
-/// `data.folder:` PNG and JPEG files.
+/// `data.folder:` PNG and JPEG files in folders or zip archives.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Folder {
-    /// The folder of the training set: a folder for each class in it, unless there is a `table`.
+    /// The folder of the training set, or a `.zip` archive of it: a folder for each class in it, unless there is a `table`.
+    /// Where class folders lie in other folders (alphabet/character), those are the groups for `split: { by: group }`.
     pub train: PathBuf,
     /// The folder of the validation set, where it has one of its own; otherwise see `split`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -245,7 +251,8 @@ pub struct Folder {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(inner(range(min = 1, max = 16_384)))]
     pub size: Option<[usize; 2]>,
-    /// What happens to a picture of another size: `exact` makes it an error of the data, `resize` scales it linearly.
+    /// What happens to a picture of another size: `exact` makes it an error of the data, `resize` scales it linearly, `area`
+    /// takes the mean of what each pixel covers, which is sharper where pictures shrink.
     #[serde(default)]
     pub fit: Fit,
     /// 1 for grey, 3 for colours.
@@ -254,6 +261,13 @@ pub struct Folder {
     /// How many bits of a pixel are kept: 8 (bytes) or 16 (floats from 0 to 65535).
     #[serde(default)]
     pub bits: Bits,
+    /// Whether dark and bright change places, after all else: black ink on white paper becomes bright on nothing.
+    #[serde(default)]
+    pub invert: bool,
+    /// Whether all pictures are decoded once, when the set is opened, and kept in memory, at most 16 GiB of pixels. A
+    /// picture that cannot be decoded then stops the run. By default they are decoded whenever they are asked for.
+    #[serde(default)]
+    pub in_memory: bool,
     /// A table in each set's folder that names its pictures and their labels, instead of class folders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<PathTable>,
@@ -277,6 +291,9 @@ pub struct PathTable {
     /// The column that says what a sample belongs to (a patient, a writer), for `split: { by: group }`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Column>,
+    /// Further columns, by their names in the first row: facts of the samples by which pairs can be chosen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<String>,
 }
 
 fn path() -> Column {
@@ -290,8 +307,10 @@ pub enum Fit {
     /// It is an error of the data.
     #[default]
     Exact,
-    /// It is scaled, linearly.
+    /// It is scaled linearly; where it shrinks, over as many pixels as it shrinks by.
     Resize,
+    /// It is scaled, each pixel the mean of the part of the picture that it covers.
+    Area,
 }
 
 /// `data.folder.bits:` how many bits of a pixel are kept.
@@ -391,6 +410,14 @@ pub struct Glyphs {
     /// How many further drawings of each form the test set; 0 for no test set.
     #[schemars(range(max = 1_000_000))]
     pub test_drawings: usize,
+    /// How many further characters, which training never sees, form the test set, with `test_drawings` of each; with 0,
+    /// the default, it has the characters of training.
+    #[schemars(range(max = 1_000_000))]
+    pub test_classes: usize,
+    /// Among how many alphabets the characters are dealt out in turn: their groups, as for `split: { by: group }`. With 0, the
+    /// default, there are none.
+    #[schemars(range(max = 1000))]
+    pub alphabets: usize,
     /// Height and width of a drawing in pixels.
     #[schemars(range(min = 8, max = 1024))]
     pub size: usize,
@@ -400,6 +427,14 @@ pub struct Glyphs {
 
 impl Default for Glyphs {
     fn default() -> Self {
-        Self { classes: 10, drawings: 1000, test_drawings: 100, size: 28, seed: 0 }
+        Self {
+            classes: 10,
+            drawings: 1000,
+            test_drawings: 100,
+            test_classes: 0,
+            alphabets: 0,
+            size: 28,
+            seed: 0,
+        }
     }
 }

@@ -208,6 +208,91 @@ fn a_list_names_the_validation_side() {
 }
 
 #[test]
+fn turned_images_are_classes_of_training_alone() {
+    let settings = ["data.quarter_turns=as_classes", "data.augment=null", "data.split.by=class"];
+    let data = read(GLYPHS, &settings).open(&DataRoot::default()).unwrap();
+    let plain = read(GLYPHS, &settings[1..]).open(&DataRoot::default()).unwrap();
+    let (training, validation) = (data.training.dataset(), data.validation.as_ref().unwrap().dataset());
+    assert_eq!(training.len(), 4 * plain.training.dataset().len());
+    assert_eq!(validation.len(), plain.validation.as_ref().unwrap().dataset().len());
+    let classes = |set: &batchwright_config::Samples| {
+        (0..set.len()).map(|index| set.class(index).unwrap()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let (training_classes, held) = (classes(training), classes(validation));
+    assert!(held.iter().all(|class| class.is_multiple_of(4)));
+    assert!(training_classes.iter().all(|class| !held.contains(&(class / 4 * 4))));
+    assert_eq!(training_classes.len() + 4 * held.len(), 16);
+    assert_eq!(training.classes(), 16);
+    // Those of the test set are as they are, and numbered as those of training.
+    let (test, plain_test) = (data.test.unwrap(), plain.test.unwrap());
+    let (turned, as_it_is) = (test.get(0, 0).unwrap(), plain_test.get(0, 0).unwrap());
+    assert_eq!(turned.get::<f32>("image").unwrap(), as_it_is.get::<f32>("image").unwrap());
+    let labels = as_it_is.get::<i64>("label").unwrap().iter().map(|label| 4 * label);
+    assert_eq!(turned.get::<i64>("label").unwrap(), labels.collect::<Vec<_>>());
+    assert_ne!(training.fingerprint(), plain.training.dataset().fingerprint());
+    assert_eq!(training.fact(training.len() - 1, "turn").as_deref(), Some("3"));
+}
+
+#[test]
+fn a_test_set_may_have_characters_that_training_never_sees() {
+    let settings = [
+        "data.one_hot=false",
+        "data.glyphs.test_classes=6",
+        "data.glyphs.alphabets=3",
+        "data.split.by=group",
+        "data.augment.elastic={ displacement: [0.5, 1] }",
+    ];
+    let data = read(GLYPHS, &settings).open(&DataRoot::default()).unwrap();
+    let test = data.test.unwrap();
+    let test = test.dataset();
+    assert_eq!((test.len(), test.classes(), test.class(5)), (30, 6, Some(5)));
+    assert_eq!(test.id(0), "glyph 4, drawing 50");
+    assert_eq!(test.fact(0, "group").as_deref(), Some("alphabet 001"));
+    let error = Config::from_str(GLYPHS, "x.yaml", &settings[1..]).unwrap_err().to_string();
+    assert!(error.contains("classes that training does not have are not among its own"), "{error}");
+}
+
+#[test]
+fn whole_classes_and_whole_alphabets_can_be_held_out() {
+    let data = read(GLYPHS, &["data.split={ by: class, validation: { fold: 0, of: 4 } }"])
+        .open(&DataRoot::default());
+    let data = data.unwrap();
+    let classes = |batches: &batchwright_config::SampleBatches| {
+        let set = batches.dataset();
+        (0..set.len()).map(|index| set.class(index).unwrap()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let (training, validation) = (classes(&data.training), classes(data.validation.as_ref().unwrap()));
+    assert_eq!((training.len(), validation.len()), (3, 1));
+    assert!(training.is_disjoint(&validation));
+    let root = tempfile::tempdir().unwrap();
+    for (at, id) in ["latin/a", "latin/b", "greek/a", "korean/x"].into_iter().enumerate() {
+        let folder = root.path().join("set").join(id);
+        std::fs::create_dir_all(&folder).unwrap();
+        for number in 0..3_u8 {
+            let pixels = [at as u8, number, 255, 0];
+            batchwright_images::write_png_gray(&folder.join(format!("{number}.png")), &pixels, 2).unwrap();
+        }
+    }
+    let yaml = "{ seed: 1, data: { folder: { train: set, invert: true, in_memory: true, size: [1, 1], fit: area }, \
+                split: { by: group, validation: { fold: 1, of: 3 } } }, loader: { batch_size: 3 } }";
+    let open = |root: &Path| read(yaml, &[]).open(&DataRoot::new(root)).unwrap();
+    let data = open(root.path());
+    let groups = |batches: &batchwright_config::SampleBatches| {
+        let set = batches.dataset();
+        assert_eq!(set.facts(), ["group", "super_class"]);
+        let group = |index| set.fact(index, "group").unwrap();
+        (0..set.len()).map(group).collect::<std::collections::BTreeSet<_>>()
+    };
+    let (training, validation) = (groups(&data.training), groups(data.validation.as_ref().unwrap()));
+    assert_eq!((training.len(), validation.len()), (2, 1));
+    assert!(training.is_disjoint(&validation));
+    std::fs::remove_dir_all(root.path().join("set/korean")).unwrap();
+    std::fs::rename(root.path().join("set/latin/a"), root.path().join("set/a")).unwrap();
+    let error = read(yaml, &[]).open(&DataRoot::new(root.path())).unwrap_err();
+    assert!(batchwright_core::chain(&error).contains("needs groups, and the data set has none"));
+}
+
+#[test]
 fn the_configurations_that_ship_open() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let data =

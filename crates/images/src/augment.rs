@@ -5,13 +5,15 @@
 use batchwright_core::{Context, Stream, math};
 use serde::{Deserialize, Serialize};
 
+use crate::elastic::{Displacements, Field};
 use crate::error::Error;
 
 /// Random changes of images. Each is drawn from a stream of its own, so adding one leaves the draws of the others as
 /// they were. By default none is made.
 ///
 /// Conventions: x goes right and y down; pixel centres lie at whole numbers, and everything turns around the middle of
-/// the image, ((width - 1) / 2, (height - 1) / 2). The picture is mirrored, then scaled, sheared, rotated, and shifted.
+/// the image, ((width - 1) / 2, (height - 1) / 2). The picture is mirrored, then scaled, sheared, rotated, shifted, and
+/// deformed.
 /// Each output pixel is interpolated linearly between the four stored pixels around the place it comes from, and pixels
 /// outside of the image have the value `fill`.
 ///
@@ -29,6 +31,8 @@ pub struct Augment {
     pub rotate: Option<Rotate>,
     /// Moves the picture. Stream `augment/shift`.
     pub shift: Option<Shift>,
+    /// Deforms the picture. Stream `augment/elastic` for how much, `augment/elastic_values` for the control points.
+    pub elastic: Option<Elastic>,
     /// Adds noise. Stream `augment/noise` for its strength, `augment/noise_values` for the noise.
     pub noise: Option<Noise>,
     /// The value around the image, after scaling and before normalising; by default 0.
@@ -37,6 +41,10 @@ pub struct Augment {
 
 fn always() -> f64 {
     1.0
+}
+
+fn four() -> usize {
+    4
 }
 
 /// Mirrors the picture.
@@ -95,6 +103,22 @@ pub struct Shift {
     pub probability: f64,
 }
 
+/// Deforms the picture smoothly. A grid of cells covers it; its control points, those within and one more row around, are
+/// displaced by independent normal draws, and between them a cubic B-spline leads. Where the displacement is well below half of a
+/// cell nothing folds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Elastic {
+    /// How far pixels move along each axis: the root of the mean square, in pixels.
+    pub displacement: [f64; 2],
+    /// How many cells lie along each side; more make smaller waves. By default 4.
+    #[serde(default = "four")]
+    pub cells: usize,
+    /// How often.
+    #[serde(default = "always")]
+    pub probability: f64,
+}
+
 /// Adds independent normal noise to each pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -124,6 +148,8 @@ pub struct Drawn {
     pub rotate: Option<f64>,
     /// The shift in pixels, right and down.
     pub shift: Option<[f64; 2]>,
+    /// How far pixels are displaced.
+    pub elastic: Option<f64>,
     /// The standard deviation of the noise.
     pub noise: Option<f64>,
 }
@@ -134,7 +160,7 @@ impl Augment {
     /// # Errors
     /// Names the first that cannot be.
     pub fn check(&self) -> Result<(), Error> {
-        let Self { flip, scale, shear, rotate, shift, noise, fill } = self;
+        let Self { flip, scale, shear, rotate, shift, elastic, noise, fill } = self;
         if let Some(Flip { x, y }) = flip {
             check_probability("augment.flip.x", *x)?;
             check_probability("augment.flip.y", *y)?;
@@ -155,6 +181,13 @@ impl Augment {
             check_range("augment.shift.x", *x, -65536.0, 65536.0)?;
             check_range("augment.shift.y", *y, -65536.0, 65536.0)?;
             check_probability("augment.shift.probability", *probability)?;
+        }
+        if let Some(Elastic { displacement, cells, probability }) = elastic {
+            check_range("augment.elastic.displacement", *displacement, 0.0, 1024.0)?;
+            if !(1..=64).contains(cells) {
+                return Err(Error::choice("augment.elastic.cells", "1 to 64", cells));
+            }
+            check_probability("augment.elastic.probability", *probability)?;
         }
         if let Some(Noise { sigma, clip, probability }) = noise {
             check_range("augment.noise.sigma", *sigma, 0.0, 1e6)?;
@@ -194,11 +227,33 @@ impl Augment {
             drawn.shift =
                 stream.chance(probability).then(|| [uniform(&mut stream, x), uniform(&mut stream, y)]);
         }
+        if let Some(Elastic { displacement, cells: _, probability }) = self.elastic {
+            let mut stream = context.stream("augment/elastic");
+            drawn.elastic = stream.chance(probability).then(|| uniform(&mut stream, displacement));
+        }
         if let Some(Noise { sigma, clip: _, probability }) = self.noise {
             let mut stream = context.stream("augment/noise");
             drawn.noise = stream.chance(probability).then(|| uniform(&mut stream, sigma));
         }
         drawn
+    }
+
+    /// Returns how the pixels of an image move, if they are deformed.
+    pub(crate) fn displacements(
+        &self,
+        drawn: &Drawn,
+        context: &Context<'_>,
+        height: usize,
+        width: usize,
+    ) -> Option<Displacements> {
+        let (Elastic { cells, .. }, displacement) = (self.elastic?, drawn.elastic?);
+        Some(Field::draw(context, cells, displacement).at_pixels(height, width))
+    }
+
+    /// Returns what a fingerprint says of these choices; what came later is left out where it is not chosen, so that older
+    /// runs are known again.
+    pub(crate) fn text(&self) -> String {
+        format!("{self:?}").replace("elastic: None, ", "")
     }
 
     /// Adds the noise that was drawn, if any.
@@ -242,9 +297,9 @@ fn check_range(key: &'static str, [low, high]: [f64; 2], least: f64, most: f64) 
 pub(crate) struct Map([[f64; 3]; 2]);
 
 impl Drawn {
-    /// Returns the map of all spatial changes, or `None` if there are none.
+    /// Returns the map of all spatial changes but the deformation, or `None` if there are none.
     pub(crate) fn map(&self, height: usize, width: usize) -> Option<Map> {
-        let Self { flip_x, flip_y, scale, shear, rotate, shift, noise: _ } = *self;
+        let Self { flip_x, flip_y, scale, shear, rotate, shift, elastic: _, noise: _ } = *self;
         if !flip_x && !flip_y && scale.is_none() && shear.is_none() && rotate.is_none() && shift.is_none() {
             return None;
         }
@@ -273,8 +328,18 @@ impl Drawn {
 }
 
 impl Map {
-    /// Evaluates one channel, [H, W], at every output pixel.
-    pub(crate) fn warp<T: Copy + Into<f32>>(&self, from: &[T], width: usize, fill: f32, to: &mut [f32]) {
+    /// Every pixel stays where it is.
+    pub(crate) const STILL: Self = Self([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]);
+
+    /// Evaluates one channel, [H, W], at every output pixel, displaced if it is.
+    pub(crate) fn warp<T: Copy + Into<f32>>(
+        &self,
+        from: &[T],
+        width: usize,
+        displaced: Option<&Displacements>,
+        fill: f32,
+        to: &mut [f32],
+    ) {
         let height = from.len() / width.max(1);
         let [[xx, xy, x0], [yx, yy, y0]] = self.0;
         // One beyond the border still has a neighbour inside.
@@ -282,7 +347,14 @@ impl Map {
         for (row, line) in to.chunks_exact_mut(width.max(1)).enumerate() {
             let (x_start, y_start) = (xy * row as f64 + x0, yy * row as f64 + y0);
             for (column, pixel) in line.iter_mut().enumerate() {
-                let (x, y) = (xx * column as f64 + x_start, yx * column as f64 + y_start);
+                let (x, y) = match displaced {
+                    None => (xx * column as f64 + x_start, yx * column as f64 + y_start),
+                    Some(Displacements { right, down }) => {
+                        let at = row * width + column;
+                        let (column, row) = (column as f64 + right[at], row as f64 + down[at]);
+                        (xx * column + (xy * row + x0), yx * column + (yy * row + y0))
+                    }
+                };
                 if !(-1.0 < x && x < right && -1.0 < y && y < bottom) {
                     *pixel = fill;
                     continue;
@@ -317,6 +389,7 @@ mod tests {
             shear: Some(Shear { degrees: [-10.0, 10.0], probability: 1.0 }),
             rotate: Some(Rotate { degrees: [-15.0, 15.0], probability: 0.5 }),
             shift: Some(Shift { x: [-2.0, 2.0], y: [-3.0, 3.0], probability: 1.0 }),
+            elastic: Some(Elastic { displacement: [0.5, 1.5], cells: 4, probability: 0.8 }),
             noise: Some(Noise { sigma: [0.0, 0.1], clip: Some([0.0, 1.0]), probability: 1.0 }),
             fill: 0.0,
         }
@@ -338,7 +411,7 @@ mod tests {
         for Case { drawn, fill, height, width, image, expected } in cases {
             let map = drawn.map(height, width).unwrap();
             let mut out = vec![f32::NAN; image.len()];
-            map.warp(&image, width, fill, &mut out);
+            map.warp(&image, width, None, fill, &mut out);
             for (at, (out, expected)) in out.iter().zip(&expected).enumerate() {
                 assert!((out - expected).abs() < 2e-3, "{drawn:?} at {at}: {out}, SciPy has {expected}");
             }
@@ -350,7 +423,7 @@ mod tests {
         let image: Vec<u8> = (0..12).collect();
         let warp = |drawn: Drawn, fill| {
             let mut out = vec![f32::NAN; 12];
-            drawn.map(3, 4).unwrap().warp(&image, 4, fill, &mut out);
+            drawn.map(3, 4).unwrap().warp(&image, 4, None, fill, &mut out);
             out
         };
         let shifted = warp(Drawn { shift: Some([1.0, -1.0]), ..Drawn::default() }, 99.0);
@@ -365,11 +438,66 @@ mod tests {
     fn adding_a_change_leaves_the_draws_of_the_others() {
         let context = Context::new(42, 3, 17);
         let drawn = all().draw(&context);
-        let fewer = Augment { scale: None, noise: None, ..all() }.draw(&context);
-        assert_eq!(fewer, Drawn { scale: None, noise: None, ..drawn });
+        let fewer = Augment { scale: None, elastic: None, noise: None, ..all() }.draw(&context);
+        assert_eq!(fewer, Drawn { scale: None, elastic: None, noise: None, ..drawn });
         assert_eq!(all().draw(&context), drawn);
         assert_ne!(all().draw(&Context::new(42, 3, 18)), drawn);
         assert_eq!(Augment::default().draw(&context), Drawn::default());
+    }
+
+    #[test]
+    fn deformed_images_are_those_of_scipy() {
+        #[derive(Deserialize)]
+        struct Case {
+            drawn: Drawn,
+            cells: usize,
+            points: Vec<f32>,
+            fill: f32,
+            height: usize,
+            width: usize,
+            image: Vec<f32>,
+            expected: Vec<f32>,
+        }
+        let cases: Vec<Case> = serde_json::from_str(include_str!("../tests/fixtures/elastic.json")).unwrap();
+        assert_eq!(cases.len(), 4);
+        for Case { drawn, cells, points, fill, height, width, image, expected } in cases {
+            let field = Field::new(cells, points, drawn.elastic.unwrap());
+            let map = drawn.map(height, width).unwrap_or(Map::STILL);
+            let mut out = vec![f32::NAN; image.len()];
+            map.warp(&image, width, Some(&field.at_pixels(height, width)), fill, &mut out);
+            for (at, (out, expected)) in out.iter().zip(&expected).enumerate() {
+                assert!((out - expected).abs() < 2e-3, "{drawn:?} at {at}: {out}, SciPy has {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_deformation_has_draws_of_its_own_and_one_of_no_size_changes_nothing() {
+        let context = Context::new(42, 3, 17);
+        let with = |displacement| Augment {
+            elastic: Some(Elastic { displacement, cells: 3, probability: 1.0 }),
+            ..Augment::default()
+        };
+        let moves = |augment: Augment, context: &Context<'_>| {
+            let drawn = augment.draw(context);
+            augment.displacements(&drawn, context, 9, 7).unwrap()
+        };
+        let still = moves(with([0.0, 0.0]), &context);
+        assert!(still.right.iter().chain(&still.down).all(|&x| x == 0.0));
+        let image: Vec<u8> = (0..63).collect();
+        let mut out = vec![f32::NAN; 63];
+        Map::STILL.warp(&image, 7, Some(&still), 0.0, &mut out);
+        assert_eq!(out, image.iter().map(|&x| f32::from(x)).collect::<Vec<_>>());
+        let moved = moves(with([1.0, 1.0]), &context);
+        assert_ne!(moved.right, moved.down);
+        assert_eq!(moved, moves(with([1.0, 1.0]), &context));
+        assert_ne!(moved, moves(with([1.0, 1.0]), &context.part("a")));
+        // The control points are the same at any strength.
+        let double = moves(with([2.0, 2.0]), &context);
+        assert!(moved.right.iter().zip(&double.right).all(|(one, two)| (2.0 * one - two).abs() < 1e-12));
+        assert!(
+            !Augment::default().text().contains("elastic") && with([1.0, 1.0]).text().contains("elastic")
+        );
     }
 
     #[test]
@@ -414,6 +542,12 @@ mod tests {
         );
         assert!(turned(f64::NAN, 1.0).check().is_err());
         assert!(Augment { flip: Some(Flip { x: 1.5, y: 0.0 }), ..Augment::default() }.check().is_err());
+        let elastic = |displacement, cells| {
+            let elastic = Some(Elastic { displacement, cells, probability: 1.0 });
+            Augment { elastic, ..Augment::default() }.check()
+        };
+        assert!(elastic([0.0, 1.0], 64).is_ok());
+        assert!(elastic([-1.0, 1.0], 4).is_err() && elastic([0.0, 1.0], 0).is_err());
         assert!(Augment { fill: f32::INFINITY, ..Augment::default() }.check().is_err());
         all().check().unwrap();
     }

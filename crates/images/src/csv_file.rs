@@ -13,7 +13,7 @@ use crate::file::{Bytes, file_name};
 use crate::images::{Images, Pixels};
 use crate::npy::Channels;
 use crate::numbers::of_pixels;
-use crate::source::{PixelType, size};
+use crate::source::{PixelType, check_facts, size};
 
 /// Bytes of a row beside its pixels: ids, groups, names and columns that are not read.
 const MOST_BESIDE: u64 = 4 << 20;
@@ -97,6 +97,8 @@ pub struct CsvOptions {
     pub id: Option<Column>,
     /// The column of groups, if there is one.
     pub group: Option<Column>,
+    /// Further columns that are no pixels, by their names: facts of the same names.
+    pub facts: Vec<String>,
     /// What separates the columns; by default a comma.
     pub delimiter: u8,
 }
@@ -114,6 +116,7 @@ impl CsvOptions {
             pixel_type: PixelType::U8,
             id: None,
             group: None,
+            facts: Vec::new(),
             delimiter: b',',
         }
     }
@@ -125,16 +128,30 @@ impl CsvOptions {
 /// # Errors
 /// Names the file, the line and the column, what was expected and what was found.
 pub fn read_csv(path: &Path, options: &CsvOptions) -> Result<Images, Error> {
-    let CsvOptions { shape, header, label, labels, pixels, channels, pixel_type, id, group, delimiter } =
-        options;
+    let CsvOptions {
+        shape,
+        header,
+        label,
+        labels,
+        pixels,
+        channels,
+        pixel_type,
+        id,
+        group,
+        facts,
+        delimiter,
+    } = options;
+    check_facts(facts)?;
     let size = size(*shape)?;
     let mut table = Table::open(path, *header, *delimiter, size)?;
     let find = |column: &Option<Column>| column.as_ref().map(|column| table.find(column)).transpose();
     let (label, id, group) = (find(label)?, find(id)?, find(group)?);
+    let fact_columns: Vec<usize> =
+        facts.iter().map(|name| table.find(&Column::Name(name.clone()))).collect::<Result<_, _>>()?;
     let pixels: Vec<usize> = match pixels {
-        PixelColumns::Rest => {
-            (0..table.width()).filter(|at| ![label, id, group].contains(&Some(*at))).collect()
-        }
+        PixelColumns::Rest => (0..table.width())
+            .filter(|at| ![label, id, group].contains(&Some(*at)) && !fact_columns.contains(at))
+            .collect(),
         PixelColumns::From(first) => {
             let first = table.find(first)?;
             (first..table.width().min(first.saturating_add(size))).collect()
@@ -153,6 +170,7 @@ pub fn read_csv(path: &Path, options: &CsvOptions) -> Result<Images, Error> {
     };
     let (mut bytes, mut floats) = (Vec::new(), Vec::new());
     let (mut label_texts, mut ids, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+    let mut fact_values = vec![Vec::new(); facts.len()];
     while let Some(row) = table.next()? {
         match pixel_type {
             PixelType::U8 => {
@@ -182,6 +200,9 @@ pub fn read_csv(path: &Path, options: &CsvOptions) -> Result<Images, Error> {
                 list.push(text(path, row, column)?);
             }
         }
+        for (&column, list) in fact_columns.iter().zip(&mut fact_values) {
+            list.push(text(path, row, column)?);
+        }
     }
     let pixels = match pixel_type {
         PixelType::U8 => Pixels::U8(bytes),
@@ -201,6 +222,9 @@ pub fn read_csv(path: &Path, options: &CsvOptions) -> Result<Images, Error> {
     }
     if group.is_some() {
         images = images.with_groups(groups)?;
+    }
+    for (name, values) in facts.iter().zip(fact_values) {
+        images = images.with_fact(name, values)?;
     }
     Ok(images)
 }
@@ -413,6 +437,10 @@ mod tests {
         assert_eq!(images.pixels(), &Pixels::U8(vec![1, 2, 3, 255]));
         assert_eq!((images.labels().unwrap(), images.classes()), (&[3, 0][..], 4));
         assert_eq!((images.id(1).as_str(), images.group(0)), ("b", Some("x")));
+        let facts = CsvOptions { facts: vec!["who".into(), "name".into()], group: None, id: None, ..options };
+        let images = read("name,p0,kind,p1,who\na,1,3,2,x\nb,3, 0 ,255,y\n", &facts).unwrap();
+        assert_eq!((images.pixels(), images.facts()), (&Pixels::U8(vec![1, 2, 3, 255]), facts.facts.clone()));
+        assert_eq!((images.fact(1, "who").as_deref(), images.fact(1, "group")), (Some("y"), None));
         let listed = CsvOptions {
             pixels: PixelColumns::List(vec!["p1".into(), 1.into()]),
             label: None,

@@ -4,6 +4,8 @@
 //! the control points a little, slants, turns, scales and shifts the whole, and chooses a pen, decided by
 //! (seed, class, drawing). Ink is the distance to the nearest point of a stroke, softened over one pixel.
 
+use std::sync::LazyLock;
+
 use batchwright_core::{Fingerprint, SampleError, Stream, math};
 use rayon::prelude::*;
 
@@ -19,6 +21,13 @@ const STEPS: usize = 5;
 /// Strokes tried for each that is added to a character.
 const CANDIDATES: usize = 6;
 
+/// Alphabets that have names.
+const MOST_ALPHABETS: usize = 1000;
+
+/// The names of alphabets, which sources lend out.
+static ALPHABETS: LazyLock<Vec<String>> =
+    LazyLock::new(|| (0..MOST_ALPHABETS).map(|number| format!("alphabet {number:03}")).collect());
+
 /// Nearer than this, strokes run together.
 const NEAR: f32 = 0.27;
 
@@ -26,7 +35,8 @@ const NEAR: f32 = 0.27;
 /// always there.
 ///
 /// Drawing `d` of class `c` is sample `d * classes + c`, a function of (seed, c, d) alone: the same at any number of
-/// classes and drawings, on any system.
+/// classes and drawings, on any system. (From another first character or drawing on, c and d are counted from there.) Character
+/// `c` belongs to alphabet `c % alphabets`, which is its group and its fact `super_class`.
 ///
 /// ```
 /// use batchwright_images::{Glyphs, ImageSource};
@@ -45,13 +55,25 @@ pub struct Glyphs {
     pub drawings: usize,
     /// The first drawing, so that a test set has others than its training set; by default 0.
     pub first_drawing: usize,
+    /// The first character, so that a test set has others than its training set; classes are numbered from it. By default 0.
+    pub first_class: usize,
+    /// Among how many alphabets the characters are dealt out in turn, so that there are groups; by default 0, no alphabets.
+    pub alphabets: usize,
     /// Height and width of an image in pixels; by default 28.
     pub size: usize,
 }
 
 impl Default for Glyphs {
     fn default() -> Self {
-        Self { seed: 42, classes: 10, drawings: 1000, first_drawing: 0, size: 28 }
+        Self {
+            seed: 42,
+            classes: 10,
+            drawings: 1000,
+            first_drawing: 0,
+            first_class: 0,
+            alphabets: 0,
+            size: 28,
+        }
     }
 }
 
@@ -65,13 +87,19 @@ impl Glyphs {
         let size = self.size * self.size;
         let mut pixels = vec![0; self.len() * size];
         let characters: Vec<Character> =
-            (0..self.classes).map(|class| Character::new(self.seed, class)).collect();
+            (0..self.classes).map(|class| Character::new(self.seed, self.character(class))).collect();
         pixels.par_chunks_exact_mut(size).enumerate().for_each(|(index, image)| {
             characters[index % self.classes].draw(self.seed, self.drawing(index), self.size, image);
         });
         let labels = (0..self.len()).map(|index| (index % self.classes) as i64).collect();
         let ids = (0..self.len()).map(|index| self.id(index)).collect();
-        Images::from_u8(self.shape(), pixels)?.with_labels(labels)?.with_ids(ids)
+        let images = Images::from_u8(self.shape(), pixels)?.with_labels(labels)?.with_ids(ids)?;
+        if self.alphabets == 0 {
+            return Ok(images);
+        }
+        let groups: Vec<String> =
+            (0..self.len()).map(|index| ALPHABETS[self.alphabet(index)].clone()).collect();
+        images.with_fact("super_class", groups.clone())?.with_groups(groups)
     }
 
     /// Checks that there is something to draw.
@@ -91,6 +119,13 @@ impl Glyphs {
         if !(8..=1024).contains(&self.size) {
             return Err(Error::choice("size", "8 to 1024 pixels", self.size));
         }
+        if MOST_ALPHABETS < self.alphabets {
+            let expected = format!("at most {MOST_ALPHABETS}");
+            return Err(Error::choice("alphabets", expected, self.alphabets));
+        }
+        if self.first_class.checked_add(self.classes).is_none() {
+            return Err(Error::choice("first_class", "a character that can be counted", self.first_class));
+        }
         let pixels = self
             .classes
             .checked_mul(self.drawings)
@@ -101,6 +136,16 @@ impl Glyphs {
             return Err(Error::choice("drawings", "at most 2^36 pixels in all", found));
         }
         Ok(())
+    }
+
+    /// Returns the character of a class.
+    fn character(&self, class: usize) -> usize {
+        self.first_class.saturating_add(class)
+    }
+
+    /// Returns the alphabet of a sample, where there are alphabets.
+    fn alphabet(&self, index: usize) -> usize {
+        self.character(index % self.classes) % self.alphabets
     }
 
     fn drawing(&self, index: usize) -> usize {
@@ -139,26 +184,49 @@ impl ImageSource for Glyphs {
     }
 
     fn id(&self, index: usize) -> String {
-        format!("glyph {}, drawing {}", index % self.classes, self.drawing(index))
+        format!("glyph {}, drawing {}", self.character(index % self.classes), self.drawing(index))
+    }
+
+    fn group(&self, index: usize) -> Option<&str> {
+        if self.alphabets == 0 {
+            return None;
+        }
+        ALPHABETS.get(self.alphabet(index)).map(String::as_str)
+    }
+
+    fn fact(&self, index: usize, name: &str) -> Option<String> {
+        if ["group", "super_class"].contains(&name) { self.group(index).map(str::to_owned) } else { None }
+    }
+
+    fn facts(&self) -> Vec<String> {
+        let names: &[&str] = if self.alphabets == 0 { &[] } else { &["group", "super_class"] };
+        names.iter().map(|&name| name.to_owned()).collect()
     }
 
     fn fetch<'a>(&'a self, index: usize, scratch: &'a mut Scratch) -> Result<PixelView<'a>, SampleError> {
         self.check().map_err(SampleError::environment)?;
         scratch.bytes.resize(self.size * self.size, 0);
-        let character = Character::new(self.seed, index % self.classes);
+        let character = Character::new(self.seed, self.character(index % self.classes));
         character.draw(self.seed, self.drawing(index), self.size, &mut scratch.bytes);
         Ok(PixelView::U8(&scratch.bytes))
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        let Self { seed, classes, drawings, first_drawing, size } = self;
-        Fingerprint::default()
+        let Self { seed, classes, drawings, first_drawing, first_class, alphabets, size } = self;
+        let mut facts = Fingerprint::default()
             .with("glyphs.version", 1)
             .with("glyphs.seed", seed)
             .with("glyphs.classes", classes)
             .with("glyphs.drawings", drawings)
             .with("glyphs.first_drawing", first_drawing)
-            .with("glyphs.size", size)
+            .with("glyphs.size", size);
+        // What came later is left out where it is not chosen, so that older runs are known again.
+        for (name, value) in [("glyphs.first_class", first_class), ("glyphs.alphabets", alphabets)] {
+            if *value != 0 {
+                facts = facts.with(name, value);
+            }
+        }
+        facts
     }
 }
 
@@ -471,6 +539,35 @@ mod tests {
         assert_ne!(bytes(&Glyphs { seed: 1, ..small.clone() }), few);
         let later = bytes(&Glyphs { first_drawing: 2, drawings: 2, ..small });
         assert_eq!(image(&later, 0), image(&few, 6));
+    }
+
+    #[test]
+    fn a_test_set_may_have_other_characters_of_the_same_alphabets() {
+        let all = Glyphs { classes: 7, drawings: 2, alphabets: 3, ..Glyphs::default() };
+        let rest = Glyphs { classes: 3, first_class: 4, ..all.clone() };
+        let image = |all: &[u8], index: usize| all[index * 784..][..784].to_vec();
+        for (drawing, class) in [(0, 0), (1, 2)] {
+            let (one, other) = (drawing * 3 + class, drawing * 7 + class + 4);
+            assert_eq!(image(&bytes(&rest), one), image(&bytes(&all), other));
+            assert_eq!((rest.id(one), rest.group(one)), (all.id(other), all.group(other)));
+            assert_eq!(rest.label(one), Some(class as i64));
+        }
+        assert_eq!(rest.group(0), Some("alphabet 001"));
+        let images = rest.images().unwrap();
+        for index in 0..6 {
+            for name in rest.facts() {
+                assert_eq!(images.fact(index, &name), rest.fact(index, &name));
+                assert!(rest.fact(index, &name).is_some());
+            }
+        }
+        assert_eq!(images.facts(), rest.facts());
+        let none = Glyphs { alphabets: 0, ..rest.clone() };
+        assert_eq!(
+            (none.group(0), none.facts(), none.images().unwrap().facts()),
+            (None, Vec::new(), Vec::new())
+        );
+        assert!(Glyphs { alphabets: 1001, ..rest.clone() }.images().is_err());
+        assert_ne!(rest.fingerprint(), none.fingerprint());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use batchwright_core::{Fingerprint, SampleError, bytes_of, prefer_huge_pages};
 
 use crate::convert;
 use crate::error::Error;
-use crate::source::{ImageSource, LABEL_LIMIT, PixelType, PixelView, Scratch, classes_of, size};
+use crate::source::{ImageSource, LABEL_LIMIT, PixelType, PixelView, Scratch, check_facts, classes_of, size};
 
 /// The pixels of images in memory, [N, C, H, W].
 #[derive(Clone, PartialEq)]
@@ -72,6 +72,9 @@ pub struct Images {
     class_names: Vec<String>,
     ids: Ids,
     groups: Option<Vec<String>>,
+    facts: Vec<String>,
+    // Invariant: one list for each fact, as long as `count`.
+    fact_values: Vec<Vec<String>>,
     digest: OnceLock<Fingerprint>,
 }
 
@@ -119,6 +122,8 @@ impl Images {
             class_names: Vec::new(),
             ids: Ids::Numbered("image".to_owned()),
             groups: None,
+            facts: Vec::new(),
+            fact_values: Vec::new(),
             digest: OnceLock::new(),
         })
     }
@@ -177,6 +182,20 @@ impl Images {
     pub fn with_groups(mut self, groups: Vec<String>) -> Result<Self, Error> {
         self.check_count("the list of groups", groups.len())?;
         self.groups = Some(groups);
+        self.digest = OnceLock::new();
+        Ok(self)
+    }
+
+    /// Says something else about each image (its patient, its visit), by a name.
+    ///
+    /// # Errors
+    /// Refuses another number of values than images, a name that was given before, and `class`, `index` and `group`.
+    pub fn with_fact(mut self, name: impl Into<String>, values: Vec<String>) -> Result<Self, Error> {
+        let name = name.into();
+        self.check_count(&format!("the list of `{name}`"), values.len())?;
+        self.facts.push(name);
+        check_facts(&self.facts)?;
+        self.fact_values.push(values);
         self.digest = OnceLock::new();
         Ok(self)
     }
@@ -261,6 +280,19 @@ impl ImageSource for Images {
         self.groups.as_ref().map(|groups| groups[index].as_str())
     }
 
+    fn fact(&self, index: usize, name: &str) -> Option<String> {
+        if name == "group" {
+            return self.group(index).map(str::to_owned);
+        }
+        let at = self.facts.iter().position(|other| other == name)?;
+        Some(self.fact_values[at][index].clone())
+    }
+
+    fn facts(&self) -> Vec<String> {
+        let group = self.groups.iter().map(|_| "group".to_owned());
+        group.chain(self.facts.iter().cloned()).collect()
+    }
+
     #[inline]
     fn fetch<'a>(&'a self, index: usize, _: &'a mut Scratch) -> Result<PixelView<'a>, SampleError> {
         let range = index * self.size()..(index + 1) * self.size();
@@ -307,10 +339,14 @@ impl ImageSource for Images {
                 Ids::Numbered(name) => facts.with("name", name),
                 Ids::Listed(ids) => facts.with_digest("ids", ids),
             };
-            match &self.groups {
-                Some(groups) => facts.with_digest("groups", groups),
-                None => facts,
+            if let Some(groups) = &self.groups {
+                facts = facts.with_digest("groups", groups);
             }
+            if !self.facts.is_empty() {
+                facts =
+                    facts.with_digest("facts", self.facts.iter().chain(self.fact_values.iter().flatten()));
+            }
+            facts
         };
         self.digest.get_or_init(digest).clone()
     }

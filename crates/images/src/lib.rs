@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+mod area;
 mod augment;
 mod convert;
 mod csv_file;
+mod elastic;
 mod error;
 mod file;
 mod folder;
@@ -13,15 +15,18 @@ mod jpeg;
 mod npy;
 mod npy_header;
 mod numbers;
+mod one_shot;
 mod options;
 mod picture;
+mod quarter_turns;
 mod set;
 mod source;
 mod split;
 mod statistics;
 mod subset;
+mod tree;
 
-pub use augment::{Augment, Drawn, Flip, Noise, Rotate, Shear, Shift, Zoom};
+pub use augment::{Augment, Drawn, Elastic, Flip, Noise, Rotate, Shear, Shift, Zoom};
 pub use csv_file::{Column, CsvOptions, LabelKind, PixelColumns, read_csv};
 pub use error::{At, Error};
 pub use folder::{Color, Depth, Fit, Folder, FolderOptions, PathTable};
@@ -29,8 +34,10 @@ pub use glyphs::Glyphs;
 pub use idx::read_idx;
 pub use images::{Images, Pixels};
 pub use npy::{Channels, read_npy, read_npz, write_npy};
+pub use one_shot::{OneShotRun, OneShotRuns};
 pub use options::{ImageOptions, ImageType, MeanStd, Scale};
 pub use picture::{Grid, write_png, write_png_gray, write_png_rgb};
+pub use quarter_turns::QuarterTurns;
 pub use set::ImageSet;
 pub use source::{ImageSource, PixelType, PixelView, Scratch};
 pub use split::{Sides, Split};

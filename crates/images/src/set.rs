@@ -2,7 +2,7 @@
 
 use batchwright_core::{Context, Dataset, Field, Fingerprint, SampleError, Slot};
 
-use crate::augment::Drawn;
+use crate::augment::{Drawn, Map};
 use crate::convert::{Conversion, Standard};
 use crate::error::Error;
 use crate::options::{ImageOptions, ImageType, Scale};
@@ -120,19 +120,26 @@ impl<S: ImageSource> ImageSet<S> {
         let Some(augment) = &self.options.augment else { return };
         let drawn = augment.draw(context);
         let [_, height, width] = self.source.shape();
+        let displaced = augment.displacements(&drawn, context, height, width);
+        let map = drawn.map(height, width).or(displaced.is_some().then_some(Map::STILL));
+        let displaced = displaced.as_ref();
         let draw = |to: &mut [f32]| {
-            match drawn.map(height, width) {
+            match map {
                 Some(map) => {
                     let (plane, fill) = (height * width, augment.fill * self.conversion.divisor());
                     let planes = to.chunks_exact_mut(plane);
                     match pixels {
                         PixelView::U8(from) => {
                             let from = from.chunks_exact(plane);
-                            planes.zip(from).for_each(|(to, from)| map.warp(from, width, fill, to));
+                            planes
+                                .zip(from)
+                                .for_each(|(to, from)| map.warp(from, width, displaced, fill, to));
                         }
                         PixelView::F32(from) => {
                             let from = from.chunks_exact(plane);
-                            planes.zip(from).for_each(|(to, from)| map.warp(from, width, fill, to));
+                            planes
+                                .zip(from)
+                                .for_each(|(to, from)| map.warp(from, width, displaced, fill, to));
                         }
                     }
                     self.conversion.divide(to);
@@ -239,6 +246,14 @@ impl<S: ImageSource> Dataset for ImageSet<S> {
         self.source.label(index).and_then(|label| u32::try_from(label).ok())
     }
 
+    fn fact(&self, index: usize, name: &str) -> Option<String> {
+        self.source.fact(index, name)
+    }
+
+    fn facts(&self) -> Vec<String> {
+        self.source.facts()
+    }
+
     fn fingerprint(&self) -> Fingerprint {
         let mut facts = Fingerprint::default()
             .with_part("source", &self.source.fingerprint())
@@ -249,7 +264,7 @@ impl<S: ImageSource> Dataset for ImageSet<S> {
                 .with("std", format!("{:?}", normalize.std));
         }
         if let Some(augment) = &self.options.augment {
-            facts = facts.with("augment", format!("{augment:?}"));
+            facts = facts.with("augment", augment.text());
         }
         facts
     }

@@ -53,6 +53,20 @@ pub(crate) fn classes_of(labels: &[i64]) -> Result<usize, (usize, i64)> {
     Ok(usize::try_from(largest.max(-1) + 1).unwrap_or(0))
 }
 
+/// Checks the names of facts that are read from columns: each once, and none that means something else.
+pub(crate) fn check_facts(names: &[String]) -> Result<(), Error> {
+    for (at, name) in names.iter().enumerate() {
+        if name.is_empty() || ["class", "index", "group"].contains(&name.as_str()) {
+            let expected = "columns by their names, none of them `class`, `index` or `group`";
+            return Err(Error::choice("facts", expected, format!("`{name}`")));
+        }
+        if names[..at].contains(name) {
+            return Err(Error::choice("facts", "different columns", format!("`{name}` twice")));
+        }
+    }
+    Ok(())
+}
+
 /// The type of the stored pixels of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -124,6 +138,17 @@ pub trait ImageSource: Send + Sync {
         None
     }
 
+    /// Returns a fact of image `index` by its name, where it is known. By default that is its `group`.
+    fn fact(&self, index: usize, name: &str) -> Option<String> {
+        if name == "group" { self.group(index).map(str::to_owned) } else { None }
+    }
+
+    /// Returns the names of the facts that images have.
+    fn facts(&self) -> Vec<String> {
+        let group = !self.is_empty() && self.group(0).is_some();
+        if group { vec!["group".to_owned()] } else { Vec::new() }
+    }
+
     /// Returns the pixels of image `index`, from memory or decoded into `scratch`.
     ///
     /// # Errors
@@ -178,6 +203,12 @@ macro_rules! forward {
             }
             fn group(&self, index: usize) -> Option<&str> {
                 (**self).group(index)
+            }
+            fn fact(&self, index: usize, name: &str) -> Option<String> {
+                (**self).fact(index, name)
+            }
+            fn facts(&self) -> Vec<String> {
+                (**self).facts()
             }
             fn fetch<'a>(&'a self, index: usize, scratch: &'a mut Scratch) -> Result<PixelView<'a>, SampleError> {
                 (**self).fetch(index, scratch)

@@ -50,6 +50,23 @@ pub enum Split {
         /// How many folds there are.
         of: u32,
     },
+    /// By the hash of each sample's class, its name or else its number, so that whole classes are held out: for what is to
+    /// be told apart without having been seen.
+    Classes {
+        /// What the hash is keyed by.
+        seed: u64,
+        /// The share of classes on the validation side.
+        validation: f64,
+    },
+    /// By the hash of each sample's class, in folds.
+    ClassFold {
+        /// What the hash is keyed by.
+        seed: u64,
+        /// Which fold is the validation side, from 0.
+        fold: u32,
+        /// How many folds there are.
+        of: u32,
+    },
     /// By a list of the ids on the validation side.
     List {
         /// The ids.
@@ -75,6 +92,10 @@ impl fmt::Display for Split {
             Self::GroupFold { fold, of, .. } => {
                 write!(f, "by fold of groups ({fold} of {of} for validation)")
             }
+            Self::Classes { validation, .. } => write!(f, "by class ({validation} for validation)"),
+            Self::ClassFold { fold, of, .. } => {
+                write!(f, "by fold of classes ({fold} of {of} for validation)")
+            }
             Self::List { validation } => write!(f, "by list ({} ids for validation)", validation.len()),
         }
     }
@@ -84,23 +105,27 @@ impl Split {
     /// Shares the images of a source.
     ///
     /// # Errors
-    /// Refuses a fraction outside of (0, 1), a split by group where there are no groups, a list with an id that is not
-    /// there, and a side without samples.
+    /// Refuses a fraction outside of (0, 1), a split by group where there are no groups or by class where a sample has
+    /// none, a list with an id that is not there, and a side without samples.
     pub fn of(&self, source: &(impl ImageSource + ?Sized)) -> Result<Sides, Error> {
-        let no_group = || Error::Split {
-            split: self.to_string(),
-            problem: "needs groups, and the data set has none".to_owned(),
-        };
+        let without = |problem: &str| Error::Split { split: self.to_string(), problem: problem.to_owned() };
+        let no_group = || without("needs groups, and the data set has none");
+        let no_class = || without("needs classes, and there is a sample without one");
         let name = |index: usize| match self {
             Self::Fraction { .. } | Self::Fold { .. } | Self::List { .. } => Ok(source.id(index)),
             Self::Groups { .. } | Self::GroupFold { .. } => {
                 Ok(source.group(index).ok_or_else(no_group)?.to_owned())
             }
+            Self::Classes { .. } | Self::ClassFold { .. } => {
+                let class = source.label(index).and_then(|label| usize::try_from(label).ok());
+                let class = class.ok_or_else(no_class)?;
+                Ok(source.class_name(class).map_or_else(|| class.to_string(), str::to_owned))
+            }
         };
         self.of_names((0..source.len()).map(name).collect::<Result<Vec<_>, _>>()?)
     }
 
-    /// Shares samples of any kind by their names: ids, or the groups they belong to.
+    /// Shares samples of any kind by their names: ids, or the groups or classes they belong to.
     ///
     /// # Errors
     /// As [`Split::of`].
@@ -108,7 +133,9 @@ impl Split {
         let names = names.into_iter();
         let (mut training, mut validation) = (Vec::new(), Vec::new());
         match self {
-            Self::Fraction { seed, validation: fraction } | Self::Groups { seed, validation: fraction } => {
+            Self::Fraction { seed, validation: fraction }
+            | Self::Groups { seed, validation: fraction }
+            | Self::Classes { seed, validation: fraction } => {
                 if !(0.0 < *fraction && *fraction < 1.0) {
                     return Err(Error::choice("validation", "a fraction between 0 and 1", fraction));
                 }
@@ -118,7 +145,9 @@ impl Split {
                     side.push(index);
                 }
             }
-            Self::Fold { seed, fold, of } | Self::GroupFold { seed, fold, of } => {
+            Self::Fold { seed, fold, of }
+            | Self::GroupFold { seed, fold, of }
+            | Self::ClassFold { seed, fold, of } => {
                 if of <= fold || *of < 2 {
                     return Err(Error::choice(
                         "validation",
@@ -238,6 +267,34 @@ mod tests {
         let sides = split.of(&images).unwrap();
         let of = |side: &[usize]| -> BTreeSet<&String> { side.iter().map(|&index| &groups[index]).collect() };
         assert!(of(&sides.training).is_disjoint(&of(&sides.validation)));
+    }
+
+    #[test]
+    fn whole_classes_are_held_out_and_over_all_folds_each_once() {
+        let labels: Vec<i64> = (0..120).map(|i| i % 12).collect();
+        let images = Images::from_u8([1, 1, 1], vec![0; 120]).unwrap();
+        let share = Split::Classes { seed: 3, validation: 0.3 };
+        let error = share.of(&images).unwrap_err().to_string();
+        assert!(error.ends_with("needs classes, and there is a sample without one"), "{error}");
+        let images = images.with_labels(labels.clone()).unwrap();
+        let of = |side: &[usize]| -> BTreeSet<i64> { side.iter().map(|&index| labels[index]).collect() };
+        let sides = share.of(&images).unwrap();
+        assert!(of(&sides.training).is_disjoint(&of(&sides.validation)));
+        let mut times = [0; 12];
+        for fold in 0..4 {
+            let sides = Split::ClassFold { seed: 3, fold, of: 4 }.of(&images).unwrap();
+            assert!(of(&sides.training).is_disjoint(&of(&sides.validation)));
+            assert_eq!(of(&sides.validation).len(), 3);
+            for class in of(&sides.validation) {
+                times[class as usize] += 1;
+            }
+        }
+        assert_eq!(times, [1; 12]);
+        // The name decides where there is one, so that a new class moves no other.
+        let names = ["a"].into_iter().chain(["b"; 11]).map(str::to_owned).collect();
+        let named = images.with_class_names(names);
+        let sides = Split::Classes { seed: 0, validation: 0.5 };
+        assert_eq!(hash(0, "a") < 0.5, sides.of(&named).is_ok_and(|sides| sides.validation.contains(&0)));
     }
 
     #[test]

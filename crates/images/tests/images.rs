@@ -11,9 +11,9 @@ use batchwright_core::{
     Sequential,
 };
 use batchwright_images::{
-    Augment, Channels, Flip, Folder, FolderOptions, Glyphs, ImageOptions, ImageSet, ImageSource, ImageType,
-    Images, MeanStd, Noise, PixelType, PixelView, Pixels, Rotate, Scale, Scratch, Shear, Shift, Split,
-    Subset, Zoom, read_idx, read_npz, write_png_gray,
+    Augment, Channels, Elastic, Fit, Flip, Folder, FolderOptions, Glyphs, ImageOptions, ImageSet,
+    ImageSource, ImageType, Images, MeanStd, Noise, PixelType, PixelView, Pixels, QuarterTurns, Rotate,
+    Scale, Scratch, Shear, Shift, Split, Subset, Zoom, read_idx, read_npz, write_png_gray,
 };
 
 /// The folder of real data, or `None` with a word about it.
@@ -35,6 +35,7 @@ fn augment() -> Augment {
         shear: Some(Shear { degrees: [-5.0, 5.0], probability: 0.7 }),
         rotate: Some(Rotate { degrees: [-10.0, 10.0], probability: 0.7 }),
         shift: Some(Shift { x: [-2.0, 2.0], y: [-2.0, 2.0], probability: 0.7 }),
+        elastic: Some(Elastic { displacement: [0.0, 1.0], cells: 3, probability: 0.5 }),
         noise: Some(Noise { sigma: [0.0, 0.1], clip: None, probability: 0.5 }),
         fill: 0.1,
     }
@@ -69,15 +70,17 @@ fn every_source_and_choice_keeps_the_laws_of_data_sets() {
             };
             check_dataset(&ImageSet::new(glyphs.images().unwrap(), options.clone()).unwrap(), 20);
             check_dataset(&ImageSet::new(glyphs.clone(), options.clone()).unwrap(), 20);
+            let turned = QuarterTurns::new(glyphs.images().unwrap()).unwrap();
+            check_dataset(&ImageSet::new(turned, options.clone()).unwrap(), 80);
             let set = Arc::new(ImageSet::new(&glyphs, options).unwrap());
             check_dataset(&Subset::new(set, vec![3, 1, 3, 7]).unwrap(), 4);
-            tried += 3;
+            tried += 4;
         }
         let options = ImageOptions { augment, scale: Scale::Divide(2.0), ..ImageOptions::default() };
         check_dataset(&ImageSet::new(float_images(), options).unwrap(), 6);
         tried += 1;
     }
-    assert_eq!(tried, 20);
+    assert_eq!(tried, 26);
 }
 
 #[test]
@@ -333,16 +336,59 @@ fn an_npz_archive_of_medmnist_is_read_by_member() {
 }
 
 #[test]
-fn omniglot_is_read_from_its_folders() {
+fn omniglot_is_read_from_its_archive_and_from_its_folders() {
     let Some(folder) = data("omniglot") else { return };
+    let archive = folder.join("images_background_small1.zip");
+    let options = FolderOptions {
+        size: Some([28, 28]),
+        fit: Fit::Area,
+        invert: true,
+        in_memory: true,
+        ..FolderOptions::default()
+    };
+    let small = Folder::open(&archive, options.clone()).unwrap();
+    assert_eq!((small.len(), small.classes(), small.shape()), (2720, 136, [1, 28, 28]));
+    let (mut drawings, mut alphabets) = (vec![0; 136], BTreeMap::new());
+    for index in 0..small.len() {
+        drawings[small.label(index).unwrap() as usize] += 1;
+        *alphabets.entry(small.group(index).unwrap().to_owned()).or_insert(0) += 1;
+    }
+    assert_eq!(drawings, [20; 136]);
+    let expected = [("Balinese", 24), ("Early_Aramaic", 22), ("Greek", 24), ("Korean", 40), ("Latin", 26)];
+    let expected: BTreeMap<_, _> =
+        expected.into_iter().map(|(name, characters)| (name.to_owned(), 20 * characters)).collect();
+    assert_eq!(alphabets, expected);
+    assert_eq!(small.class_name(0), Some("Balinese/character01"));
+    // Whole alphabets are left out, and over five folds each once.
+    let mut held = BTreeMap::new();
+    for fold in 0..5 {
+        let sides = Split::GroupFold { seed: 42, fold, of: 5 }.of(&small).unwrap();
+        for index in sides.validation {
+            *held.entry(small.group(index).unwrap().to_owned()).or_insert(0) += 1;
+        }
+    }
+    assert_eq!(held, expected);
     let root = tempfile::TempDir::new().unwrap();
-    let file = std::fs::File::open(folder.join("images_background_small1.zip")).unwrap();
-    zip::ZipArchive::new(file).unwrap().extract(root.path()).unwrap();
-    let set = Folder::open(root.path(), FolderOptions::default()).unwrap();
-    assert_eq!((set.len(), set.classes(), set.shape()), (2720, 136, [1, 105, 105]));
-    assert!(set.class_name(set.label(0).unwrap() as usize).unwrap().ends_with("Balinese/character01"));
-    let set = ImageSet::new(set, ImageOptions::default()).unwrap();
+    zip::ZipArchive::new(std::fs::File::open(&archive).unwrap()).unwrap().extract(root.path()).unwrap();
+    let files = root.path().join("images_background_small1");
+    let whole = Folder::open(&files, FolderOptions::default()).unwrap();
+    assert_eq!((whole.len(), whole.classes(), whole.shape()), (2720, 136, [1, 105, 105]));
+    let plain = Folder::open(&files, FolderOptions { in_memory: false, ..options }).unwrap();
+    assert_eq!(plain.fingerprint(), small.fingerprint());
+    let set = ImageSet::new(whole, ImageOptions::default()).unwrap();
     check_dataset(&set, 40);
     let batch = all(&Subset::new(&set, (0..64).collect()).unwrap());
     assert!(batch.get::<f32>("image").unwrap().iter().all(|&x| x == 0.0 || x == 1.0));
+    let set = |folder| {
+        Subset::new(ImageSet::new(folder, ImageOptions::default()).unwrap(), vec![0, 7, 2719]).unwrap()
+    };
+    let (small, plain) = (set(small), set(plain));
+    assert_eq!(small.facts(), ["group", "super_class"]);
+    assert_eq!(small.fact(2, "super_class").as_deref(), Some("Latin"));
+    check_dataset(&small, 3);
+    let (small, plain) = (all(&small), all(&plain));
+    assert_eq!(small.get::<f32>("image").unwrap(), plain.get::<f32>("image").unwrap());
+    // Ink is bright, and as much as the white of a page is black.
+    let ink: f32 = small.get::<f32>("image").unwrap().iter().sum::<f32>() / (3.0 * 784.0);
+    assert!((0.01..0.25).contains(&ink), "{ink}");
 }
