@@ -15,11 +15,17 @@
 //! # Ok::<(), batchwright_pairs::EmbeddingError>(())
 //! ```
 
+mod confusion;
 mod few_shot;
+mod hardest;
+mod projection;
 mod retrieval;
 mod verification;
 
+pub use confusion::{Confused, confused_classes};
 pub use few_shot::{EpisodeOptions, EpisodeScope, FewShot, Prototype, classify, few_shot};
+pub use hardest::{HardestPairs, PairDistance, hardest_pairs};
+pub use projection::{Projection, principal_components};
 pub use retrieval::{Neighbours, Retrieval, neighbours, retrieval};
 pub use verification::{EqualError, Threshold, Verification};
 
