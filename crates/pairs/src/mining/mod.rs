@@ -20,10 +20,10 @@ pub use distance::{Distance, distances};
 pub use embeddings::Embeddings;
 pub use error::EmbeddingError;
 pub use hardness::Hardness;
-pub use in_batch::{Limit, Triplet, all_triplets, at_hardness, batch_hard, semi_hard};
+pub use in_batch::{Limit, all_triplets, at_hardness, batch_hard, semi_hard};
 pub use memory::CrossBatchMemory;
 pub use mined::{Mined, MiningReport};
-pub use offline::{ByLabel, Eligible, mine};
+pub use offline::{ByLabel, ByRelation, Eligible, mine};
 pub use options::{MiningOptions, Negatives, Positive, Take};
 
 pub(crate) use distance::References;

@@ -8,6 +8,7 @@ use super::error::EmbeddingError;
 use super::mined::{Mined, MiningReport};
 use super::nearest::Nearest;
 use super::options::{MiningOptions, Negatives, Positive, Take};
+use crate::Relation;
 
 const POSITIVE: Name = Name::new("pairs/mining/positive");
 const NEGATIVES: Name = Name::new("pairs/mining/negatives");
@@ -15,6 +16,8 @@ const LIMIT: Name = Name::new("pairs/mining/limit");
 
 /// Which samples may be paired, whatever their distance. An anchor is never asked about itself.
 pub trait Eligible: Sync {
+    /// Returns how many samples there are.
+    fn samples(&self) -> usize;
     /// Returns whether `other` may be a positive of `anchor`.
     fn positive(&self, anchor: usize, other: usize) -> bool;
     /// Returns whether `other` may be a negative of `anchor`.
@@ -26,6 +29,10 @@ pub trait Eligible: Sync {
 pub struct ByLabel<'a>(pub &'a [u32]);
 
 impl Eligible for ByLabel<'_> {
+    fn samples(&self) -> usize {
+        self.0.len()
+    }
+
     #[inline]
     fn positive(&self, anchor: usize, other: usize) -> bool {
         self.0[anchor] == self.0[other]
@@ -34,6 +41,30 @@ impl Eligible for ByLabel<'_> {
     #[inline]
     fn negative(&self, anchor: usize, other: usize) -> bool {
         self.0[anchor] != self.0[other]
+    }
+}
+
+/// Samples are positives and negatives as two relations say, which may be rules over facts ([`Partners`](crate::Partners)).
+#[derive(Clone, Copy, Debug)]
+pub struct ByRelation<'a> {
+    /// Who may be a positive of an anchor.
+    pub positive: &'a dyn Relation,
+    /// Who may be a negative of an anchor.
+    pub negative: &'a dyn Relation,
+}
+
+impl Eligible for ByRelation<'_> {
+    fn samples(&self) -> usize {
+        // Different numbers are those of no set of embeddings.
+        if self.positive.samples() == self.negative.samples() { self.positive.samples() } else { usize::MAX }
+    }
+
+    fn positive(&self, anchor: usize, other: usize) -> bool {
+        self.positive.holds(anchor, other)
+    }
+
+    fn negative(&self, anchor: usize, other: usize) -> bool {
+        self.negative.holds(anchor, other)
     }
 }
 
@@ -57,15 +88,23 @@ enum Lack {
 /// thread (8 MiB, or 4 rows if those are longer).
 ///
 /// # Errors
-/// Refuses options out of range and, for the cosine and for weights by distance, embeddings of length 0.
+/// Refuses options out of range, another number of samples than `eligible` knows and, for the cosine and for weights by
+/// distance, embeddings of length 0.
 pub fn mine(
     embeddings: &Embeddings,
-    eligible: &impl Eligible,
+    eligible: &(impl Eligible + ?Sized),
     options: &MiningOptions,
     seed: u64,
     epoch: u64,
 ) -> Result<Mined, EmbeddingError> {
     options.check("mining")?;
+    if eligible.samples() != embeddings.len() {
+        return Err(EmbeddingError::Column {
+            what: "who may be paired",
+            expected: embeddings.len(),
+            found: eligible.samples(),
+        });
+    }
     let scaled;
     let embeddings = match options.negatives {
         Negatives::Hard | Negatives::SemiHard { .. } => embeddings,
@@ -135,7 +174,7 @@ fn limited(anchors: &[Found], limit: u64, seed: u64, epoch: u64) -> Vec<u32> {
     counts
 }
 
-struct Anchor<'a, E> {
+struct Anchor<'a, E: ?Sized> {
     index: usize,
     keys: &'a [f32],
     eligible: &'a E,
@@ -145,7 +184,7 @@ struct Anchor<'a, E> {
     epoch: u64,
 }
 
-impl<E: Eligible> Anchor<'_, E> {
+impl<E: Eligible + ?Sized> Anchor<'_, E> {
     fn mine(&self) -> Found {
         let positive = self.positive();
         let found = match positive {
@@ -353,6 +392,7 @@ mod tests {
 
     use super::super::distance::tests::clusters;
     use super::*;
+    use crate::{Draw, Facts, Partners, Rule};
 
     /// The definition: all pairs, sorted, cut, filtered.
     fn expected(set: &Embeddings, options: &MiningOptions, anchor: usize) -> (Option<usize>, Vec<usize>) {
@@ -518,6 +558,9 @@ mod tests {
     fn what_is_not_eligible_is_never_mined() {
         struct Patients(Vec<u32>);
         impl Eligible for Patients {
+            fn samples(&self) -> usize {
+                self.0.len()
+            }
             fn positive(&self, anchor: usize, other: usize) -> bool {
                 self.0[anchor] == self.0[other] && anchor % 2 != other % 2
             }
@@ -541,6 +584,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn relations_by_rules_decide_who_is_mined() {
+        // Two visits of each of 10 patients at 2 sites.
+        let facts = Facts::new(&[0; 20]).unwrap();
+        let facts = facts.with_numbers("patient", &(0..20).map(|i| i / 2).collect::<Vec<_>>()).unwrap();
+        let facts = facts.with_numbers("site", &(0..20).map(|i| i / 10).collect::<Vec<_>>()).unwrap();
+        let of = |rule| Partners::new(&facts, &rule, Draw::Uniform).unwrap();
+        let (positive, negative) =
+            (of(Rule::same(["patient"])), of(Rule::different(["patient"]).matching(["site"])));
+        let eligible = ByRelation { positive: &positive, negative: &negative };
+        let set = clusters(20, 4, 3, 1.0, 6);
+        let options = MiningOptions { num_negatives: 30, ..Default::default() };
+        let mined = mine(&set, &eligible, &options, 0, 0).unwrap();
+        for anchor in 0..20 {
+            assert_eq!(mined.positive(anchor), Some(anchor ^ 1));
+            let mut found = mined.negatives(anchor).to_vec();
+            found.sort_unstable();
+            let site = anchor as u32 / 10 * 10..anchor as u32 / 10 * 10 + 10;
+            assert_eq!(found, site.filter(|n| n / 2 != anchor as u32 / 2).collect::<Vec<_>>());
+        }
+        let fewer = set.select(&[0, 1]);
+        let error = mine(&fewer, &eligible, &options, 0, 0).unwrap_err();
+        assert_eq!(error.to_string(), "20 values of who may be paired for 2 samples");
     }
 
     #[test]
