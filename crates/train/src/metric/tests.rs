@@ -315,3 +315,150 @@ fn a_batch_of_other_fields_or_shapes_is_refused_with_what_the_loss_takes() {
         "`model.siamese.memory` does not go with `similarity`: it compares the samples of one batch"
     );
 }
+
+/// Distances, positives and negatives of each anchor, from the definition.
+struct Reference {
+    distances: Vec<Vec<f64>>,
+    labels: Vec<i64>,
+}
+
+impl Reference {
+    fn new(rows: &Tensor, labels: &[i64]) -> Self {
+        let n = labels.len();
+        let rows = Vec::<Vec<f64>>::try_from(rows.to_kind(Kind::Double)).unwrap();
+        let distance = |a: usize, b: usize| {
+            rows[a].iter().zip(&rows[b]).map(|(x, y)| (x - y) * (x - y)).sum::<f64>().sqrt()
+        };
+        let distances = (0..n).map(|a| (0..n).map(|b| distance(a, b)).collect()).collect();
+        Self { distances, labels: labels.to_vec() }
+    }
+
+    /// Those of the same or of another class, the nearest first.
+    fn others(&self, anchor: usize, same: bool) -> Vec<usize> {
+        let is = |b: &usize| *b != anchor && (self.labels[*b] == self.labels[anchor]) == same;
+        let mut others: Vec<usize> = (0..self.labels.len()).filter(is).collect();
+        let distances = &self.distances[anchor];
+        others.sort_by(|a, b| distances[*a].total_cmp(&distances[*b]));
+        others
+    }
+}
+
+/// The triplets of an anchor, of its positives and its negatives, the nearest first.
+type Choose<'a> = &'a dyn Fn(usize, &[usize], &[usize]) -> Vec<[usize; 3]>;
+
+#[test]
+fn mined_triplets_are_those_of_a_search_through_all() {
+    let _alone = alone();
+    tch::manual_seed(5);
+    for (n, of) in [(2, 1), (7, 2), (24, 6), (40, 40), (61, 9)] {
+        let rows = Tensor::randn([n, 3], (Kind::Float, Device::Cpu));
+        // Classes of unequal sizes, some with one sample.
+        let labels: Vec<i64> = (0..n).map(|i| (i * i) % of).collect();
+        let reference = Reference::new(&rows, &labels);
+        let candidates = Candidates::new(&rows, &Tensor::from_slice(&labels)).unwrap();
+        let found = |mining, step| -> Vec<[usize; 3]> {
+            let Triplets { anchors, positives, negatives, valid } = mine(&candidates, mining, step).unwrap();
+            let list = |x: &Tensor| Vec::<i64>::try_from(x).unwrap();
+            let valid: Vec<bool> = valid.try_into().unwrap();
+            let (a, p, n) = (list(&anchors), list(&positives), list(&negatives));
+            let all = (0..a.len()).filter(|&t| valid[t]);
+            let mut all: Vec<_> = all.map(|t| [a[t], p[t], n[t]].map(|i| i as usize)).collect();
+            all.sort_unstable();
+            all
+        };
+        let expected = |choose: Choose<'_>| -> Vec<[usize; 3]> {
+            let each = |a: usize| {
+                let (positives, negatives) = (reference.others(a, true), reference.others(a, false));
+                if positives.is_empty() || negatives.is_empty() {
+                    return Vec::new();
+                }
+                choose(a, &positives, &negatives)
+            };
+            let mut all: Vec<_> = (0..n as usize).flat_map(each).collect();
+            all.sort_unstable();
+            all
+        };
+        let at = |list: &[usize], place: f64| list[((list.len() - 1) as f64 * place + 0.5).floor() as usize];
+        let hardness = |h: f64| expected(&move |a, p, n| vec![[a, at(p, h), at(n, 1.0 - h)]]);
+        assert_eq!(found(Mining::Hard, 0), hardness(1.0));
+        assert_eq!(found(Mining::Easy, 0), hardness(0.0));
+        let scheduled = Mining::Scheduled { from: 0.0, to: 0.9, steps: 10 };
+        for (step, h) in [(0, 0.0), (5, 0.45), (10, 0.9), (1000, 0.9)] {
+            assert_eq!(found(scheduled, step), hardness(h), "step {step}");
+        }
+        for cap in [None, Some(1), Some(3)] {
+            let semi_hard = expected(&|a, p, n| {
+                let distances = &reference.distances[a];
+                let farthest = p.iter().rev().take(cap.unwrap_or(16));
+                let negative = |p: &usize| n.iter().find(|n| distances[*p] < distances[**n]).or(n.last());
+                farthest.map(|p| [a, *p, *negative(p).unwrap()]).collect()
+            });
+            assert_eq!(found(Mining::SemiHard { cap }, 0), semi_hard, "{n} samples, cap {cap:?}");
+        }
+        // All triplets that do not keep the margin.
+        let (margin, mut sum, mut count) = (0.7, 0.0, 0.0);
+        for a in 0..n as usize {
+            for p in reference.others(a, true) {
+                for n in reference.others(a, false) {
+                    let term = reference.distances[a][p] - reference.distances[a][n] + margin;
+                    if 0.0 < term {
+                        sum += term;
+                        count += 1.0;
+                    }
+                }
+            }
+        }
+        let (loss, each) = all_triplets(&candidates, margin, Distance::Euclidean).unwrap();
+        close("all", &loss, &[sum / f64::max(count, 1.0)], 1e-5);
+        close("how many", &each, &[count / n as f64], 1e-6);
+    }
+}
+
+#[test]
+fn an_evaluation_gives_figures_of_embeddings_and_leaves_the_memory_alone() {
+    let _alone = alone();
+    tch::manual_seed(6);
+    let vs = nn::VarStore::new(Device::Cpu);
+    let memory = Some(CrossBatchMemory { size: 16, from: 0 });
+    let loss = MetricLoss::SupervisedContrastive { temperature: 0.1 };
+    let task = Siamese::new(&vs.root(), &config::Siamese { memory, ..settings(loss) }, [1, 8, 8]).unwrap();
+    let batch = classes(12, 3);
+    let count = || vs.variables()["memory.count"].int64_value(&[0]);
+    let losses = task.validate(&batch, STEP).unwrap();
+    assert_eq!(count(), 0);
+    task.loss(&batch, STEP).unwrap();
+    assert_eq!(count(), 12);
+    let with: f64 = task.loss(&batch, STEP).unwrap().loss.double_value(&[]);
+    assert!((with - losses.loss.double_value(&[])).abs() > 1e-3, "the memory counts in training");
+    let rows = losses.rows.into_iter().collect();
+    let totals = Totals { step: 1, samples: 12, sums: BTreeMap::new(), rows, metrics: BTreeMap::new() };
+    let names: Vec<_> = task.conclude(&totals).metrics.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["auc", "eer", "accuracy", "knn", "precision_at_1", "r_precision", "map_r"]);
+    let one = BTreeMap::from([
+        ("alike", Tensor::from_slice(&[0.5_f32, 0.25])),
+        ("same", Tensor::from_slice(&[1.0_f32, 1.0])),
+    ]);
+    let conclusion = task.conclude(&Totals { rows: one, ..totals });
+    assert!(conclusion.metrics.is_empty());
+    assert!(conclusion.warnings[0].starts_with("there are no figures of verification"), "{conclusion:?}");
+}
+
+#[test]
+fn principal_directions_are_ordered_by_variance_and_a_scatter_shows_each_label() {
+    let rows = Tensor::from_slice(&[0.0_f32, -3.0, 1.0, 3.0, 0.0, 3.0, 1.0, -3.0]).view([4, 2]);
+    let places = principal(&rows).unwrap();
+    let expected = [[-3.0, -0.5], [3.0, 0.5], [3.0, -0.5], [-3.0, 0.5]];
+    for (place, expected) in places.iter().zip(expected) {
+        assert!((0..2).all(|i| (place[i] - expected[i]).abs() < 1e-5), "{places:?}");
+    }
+    let picture = scatter(&places, &[0, 1, 0, 1]);
+    assert_eq!(picture.shape()[..2], [1, 3]);
+    let mut colours: Vec<[u32; 3]> = Vec::new();
+    for (y, x) in (0..picture.shape()[2]).flat_map(|y| (0..picture.shape()[3]).map(move |x| (y, x))) {
+        let colour = [0, 1, 2].map(|channel| picture[[0, channel, y, x]].to_bits());
+        if !colours.contains(&colour) {
+            colours.push(colour);
+        }
+    }
+    assert_eq!(colours.len(), 3, "white and one colour for each label");
+}

@@ -15,6 +15,7 @@ pub use beta::Beta;
 use likelihood::{Likelihood, Per, divergence};
 use network::Network;
 pub use network::uniform_fan_in;
+pub(crate) use show::{array, limits, stretched};
 
 use crate::pictures::Pictures;
 use crate::task::{Conclusion, Losses, Step, Task, Totals};

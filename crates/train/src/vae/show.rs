@@ -106,19 +106,19 @@ pub(super) fn show(
 }
 
 /// Returns what black and white are: 0 and 1, or for images outside of that (normalized ones) the least and the greatest pixel.
-fn limits(images: &Tensor) -> Result<(f64, f64), BoxError> {
+pub(crate) fn limits(images: &Tensor) -> Result<(f64, f64), BoxError> {
     let (least, greatest) = (images.f_min()?.f_double_value(&[])?, images.f_max()?.f_double_value(&[])?);
     Ok(if (0.0 <= least && greatest <= 1.0) || greatest <= least { (0.0, 1.0) } else { (least, greatest) })
 }
 
-fn stretched(images: &Tensor, (black, white): (f64, f64)) -> Result<Tensor, BoxError> {
+pub(crate) fn stretched(images: &Tensor, (black, white): (f64, f64)) -> Result<Tensor, BoxError> {
     if (black, white) == (0.0, 1.0) {
         return Ok(images.shallow_clone());
     }
     Ok(images.f_sub_scalar(black)?.f_div_scalar(white - black)?.f_clamp(0.0, 1.0)?)
 }
 
-fn array(tensor: &Tensor) -> Result<ArrayD<f32>, BoxError> {
+pub(crate) fn array(tensor: &Tensor) -> Result<ArrayD<f32>, BoxError> {
     let shape: Vec<usize> = tensor.size().iter().map(|&n| n as usize).collect();
     let tensor = tensor.f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
     let mut values = vec![0.0_f32; tensor.numel()];
