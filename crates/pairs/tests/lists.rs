@@ -78,7 +78,10 @@ fn errors_name_the_line() {
         "p.csv, line 2: expected a finite number in `score`, found `nan`"
     );
     assert_eq!(error("a,b,same\n\n\nn2,n2,1\n"), "p.csv, line 4: sample `n2` stands with itself");
-    assert_eq!(error("a,b,same\r\n\nn0,n1,1\r\n\nn2,n2,1\n"), "p.csv, line 5: sample `n2` stands with itself");
+    assert_eq!(
+        error("a,b,same\r\n\nn0,n1,1\r\n\nn2,n2,1\n"),
+        "p.csv, line 5: sample `n2` stands with itself"
+    );
     assert_eq!(
         error("a,b,same\nn0,n1,1\nn0,n2,0\nn1,n0,0\n"),
         "p.csv, line 4: `n1` and `n0` are not the same, which line 2 says otherwise"
