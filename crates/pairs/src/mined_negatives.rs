@@ -50,6 +50,10 @@ pub struct Related<'a> {
 }
 
 impl Eligible for Related<'_> {
+    fn samples(&self) -> usize {
+        self.positive.samples()
+    }
+
     fn positive(&self, anchor: usize, other: usize) -> bool {
         self.positive.holds(anchor, other)
     }
