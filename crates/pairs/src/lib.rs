@@ -28,7 +28,7 @@ pub use error::{Error, Line, Side};
 pub use facts::Facts;
 pub use labels::{Labels, SharedLabels};
 pub use list::{ListedBy, Names, PairList, TripletList};
-pub use mined_negatives::{MinedNegatives, Related};
+pub use mined_negatives::MinedNegatives;
 pub use mining::{Distance, EmbeddingError, Embeddings};
 pub use pair_dataset::PairDataset;
 pub use pair_sampler::{Kind, PairOptions, PairSampler};

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use batchwright_core::{Context, Fingerprint};
 
 use crate::error::Error;
-use crate::mining::{Eligible, Mined};
+use crate::mining::{ByRelation, Eligible, Mined};
 use crate::pair_sampler::PairSampler;
-use crate::relation::Relation;
 use crate::source::{Pair, PairSource, Triplet, TripletSource};
 use crate::triplet_sampler::TripletSampler;
 
@@ -42,38 +41,17 @@ pub struct MinedNegatives<S> {
     table: Option<Arc<Mined>>,
 }
 
-/// The relations of a sampler, as what mining asks for: which samples may be positives and negatives of an anchor.
-#[derive(Clone, Copy, Debug)]
-pub struct Related<'a> {
-    positive: &'a dyn Relation,
-    negative: &'a dyn Relation,
-}
-
-impl Eligible for Related<'_> {
-    fn samples(&self) -> usize {
-        self.positive.samples()
-    }
-
-    fn positive(&self, anchor: usize, other: usize) -> bool {
-        self.positive.holds(anchor, other)
-    }
-
-    fn negative(&self, anchor: usize, other: usize) -> bool {
-        self.negative.holds(anchor, other)
-    }
-}
-
 impl PairSampler {
     /// Returns which samples may be positives and negatives of an anchor, for mining.
-    pub fn eligible(&self) -> Related<'_> {
-        Related { positive: self.positive(), negative: self.negative() }
+    pub fn eligible(&self) -> ByRelation<'_> {
+        ByRelation { positive: self.positive(), negative: self.negative() }
     }
 }
 
 impl TripletSampler {
     /// Returns which samples may be positives and negatives of an anchor, for mining.
-    pub fn eligible(&self) -> Related<'_> {
-        Related { positive: self.positive(), negative: self.negative() }
+    pub fn eligible(&self) -> ByRelation<'_> {
+        ByRelation { positive: self.positive(), negative: self.negative() }
     }
 }
 
@@ -100,7 +78,7 @@ impl<S> MinedNegatives<S> {
         self.table.as_ref()
     }
 
-    fn check(table: Option<&Mined>, samples: usize, related: Related<'_>) -> Result<(), Error> {
+    fn check(table: Option<&Mined>, samples: usize, related: ByRelation<'_>) -> Result<(), Error> {
         let Some(table) = table else { return Ok(()) };
         if table.anchors() != samples {
             return Err(Error::MinedSamples { found: table.anchors(), samples });
