@@ -84,13 +84,15 @@ pub struct Slot<'a> {
     row: usize,
     first: usize,
     count: usize,
+    /// What its fields are called here, if not as in the layout.
+    called: Option<&'a [Field]>,
     lent: PhantomData<&'a mut [u8]>,
 }
 
 impl Slot<'_> {
     /// Returns the fields of this slot.
     pub fn fields(&self) -> &[Field] {
-        &self.layout.fields[self.first..self.first + self.count]
+        self.called.unwrap_or(&self.layout.fields[self.first..self.first + self.count])
     }
 
     /// Returns the elements of field number `field`, to write.
@@ -137,8 +139,25 @@ impl Slot<'_> {
             row: self.row,
             first: self.first + range.start,
             count: range.len(),
+            called: self.called.map(|fields| &fields[range]),
             lent: PhantomData,
         }
+    }
+
+    /// As [`Slot::part`], with the fields called as the data set that is the part calls them, so that it finds them by name.
+    ///
+    /// # Panics
+    /// Panics if the range goes beyond the fields, or `fields` are not as many, of the same types and shapes.
+    pub fn part_as<'b>(&'b mut self, range: Range<usize>, fields: &'b [Field]) -> Slot<'b> {
+        let part = self.part(range);
+        let alike = |(a, b): (&Field, &Field)| a.dtype == b.dtype && a.shape == b.shape;
+        assert!(
+            part.count == fields.len() && part.fields().iter().zip(fields).all(alike),
+            "the fields {} are written as {}",
+            names(part.fields()),
+            names(fields)
+        );
+        Slot { called: Some(fields), ..part }
     }
 }
 
@@ -224,6 +243,7 @@ impl Claim<'_> {
             row,
             first: 0,
             count: self.shared.layout.fields.len(),
+            called: None,
             lent: PhantomData,
         }
     }

@@ -194,7 +194,8 @@ impl<D: Dataset> Parted<D> {
             Some((places, write)) => write(self, places, indices, slot, context)?,
             None => {
                 for (part, &index) in indices.iter().enumerate() {
-                    let mut own = slot.part(part * self.inner..(part + 1) * self.inner);
+                    let mut own =
+                        slot.part_as(part * self.inner..(part + 1) * self.inner, self.dataset.fields());
                     self.dataset
                         .write(index, &mut own, &self.context(part, context))
                         .map_err(|error| self.error(part, index, error))?;
@@ -241,7 +242,7 @@ fn write_placed<D: Placed>(
     let first = parted.dataset.place(indices[0], &own).map_err(|error| parted.error(0, indices[0], error))?;
     for (part, &index) in indices.iter().enumerate() {
         let context = parted.context(part, context);
-        let mut slot = slot.part(part * parted.inner..(part + 1) * parted.inner);
+        let mut slot = slot.part_as(part * parted.inner..(part + 1) * parted.inner, parted.dataset.fields());
         let written = match places {
             Places::Overlapping(overlap) if 0 < part => parted
                 .dataset

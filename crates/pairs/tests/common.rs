@@ -77,7 +77,8 @@ impl Placed for Numbers {
             return Err(SampleError::data("its bytes are wrong"));
         }
         slot.get::<f32>(0).copy_from_slice(&[index as f32, *place as f32]);
-        slot.get::<i64>(1)[0] = i64::from(self.classes[index]);
+        // By its name in this data set, whatever it is called in a pair.
+        slot.named::<i64>("label")[0] = i64::from(self.classes[index]);
         Ok(())
     }
 }
