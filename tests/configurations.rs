@@ -12,7 +12,7 @@ struct Shipped {
     smaller: &'static [&'static str],
 }
 
-const SHIPPED: [Shipped; 8] = [
+const SHIPPED: [Shipped; 12] = [
     Shipped {
         name: "bench-augment",
         needs: Some("w123/sub-000_t1.nii.gz"),
@@ -26,6 +26,42 @@ const SHIPPED: [Shipped; 8] = [
         smaller: &["data.nifti.patch.size=[32, 32, 32]"],
     },
     Shipped { name: "bench-small", needs: None, trains: false, smaller: &["data.glyphs.drawings=100"] },
+    Shipped {
+        name: "siamese-glyphs",
+        needs: None,
+        trains: true,
+        smaller: &["data.glyphs.classes=20", "data.glyphs.drawings=6", "loader.batch_size=16"],
+    },
+    Shipped {
+        name: "siamese-ixi",
+        needs: Some("ixi-t1-2mm/manifest.json"),
+        trains: true,
+        smaller: &[
+            "data.nifti.patch.size=[16, 16, 16]",
+            "data.nifti.patch.sampler.regions.labels=[59, 60]",
+            "model.siamese.encoder.channels=[4, 8]",
+        ],
+    },
+    Shipped {
+        name: "siamese-omniglot",
+        needs: Some("omniglot/images_background_small1.zip"),
+        trains: true,
+        smaller: &[
+            "data.align.size=28",
+            "model.siamese.encoder.channels=[4]",
+            "model.siamese.encoder.further=[4]",
+        ],
+    },
+    Shipped {
+        name: "triplet-fashion",
+        needs: Some("fashion-mnist/train-images-idx3-ubyte.gz"),
+        trains: true,
+        smaller: &[
+            "loader.batch_size=1000",
+            "loader.sampler.class_batches.samples=100",
+            "model.siamese.encoder.channels=[4, 4, 4]",
+        ],
+    },
     Shipped {
         name: "vae-fashion",
         needs: Some("fashion-mnist/train-images-idx3-ubyte.gz"),
@@ -105,10 +141,22 @@ fn exercise(name: &str) {
     let whole: Vec<&str> = common[2 * shipped.smaller.len()..].to_vec();
     let proof =
         place.run(&[&["verify", config, "--epochs", "1", "--json"], &whole[..]].concat()).expect(DONE).json();
-    assert_eq!((&proof["never"], &proof["repeated"]), (&proof["dropped"], &0.into()), "{proof}");
+    // Batches of classes repeat the samples of small ones, and leave none out.
+    let by_class = ["siamese-omniglot", "triplet-fashion"].contains(&name);
+    if by_class {
+        assert_eq!((&proof["never"], &proof["dropped"]), (&0.into(), &0.into()), "{proof}");
+    } else {
+        assert_eq!((&proof["never"], &proof["repeated"]), (&proof["dropped"], &0.into()), "{proof}");
+    }
     assert_eq!(0 < proof["dropped"].as_u64().unwrap(), name == "bench-small", "{proof}");
+    let is_paired = ["siamese-glyphs", "siamese-ixi"].contains(&name);
+    if is_paired {
+        let tuples = &proof["tuples"];
+        let (count, positives) = (tuples["count"].as_u64().unwrap(), tuples["positives"].as_u64().unwrap());
+        assert!(count.abs_diff(2 * positives) <= 1 && tuples["wrong"] == 0, "{proof}");
+    }
     run("batch", &["--epoch", "3", "--index", "1", "--out", "batch"]);
-    assert!(place.path("batch/image.npy").exists());
+    assert!(place.path(if is_paired { "batch/b.npy" } else { "batch/image.npy" }).exists());
     run("preview", &["--count", "16"]);
     run("bench", &["--seconds", "0.2", "--warm", "0", "--json"]);
     if shipped.trains {
@@ -116,9 +164,18 @@ fn exercise(name: &str) {
         run("train", &[&threads[..], &["--quiet"]].concat());
         let summary = place.summary(name);
         assert_eq!(summary["outcome"], "finished");
-        assert!(summary["metrics"]["train_elbo"].is_f64(), "{summary}");
         let pictures = fs::read_dir(place.path("runs").join(name).join("pictures")).unwrap().count();
-        assert_eq!(pictures, 3, "reconstructions, samples, traversal");
+        if name.starts_with("vae") {
+            assert!(summary["metrics"]["train_elbo"].is_f64(), "{summary}");
+            assert_eq!(pictures, 3, "reconstructions, samples, traversal");
+        } else {
+            assert!(summary["metrics"]["val_auc"].is_f64(), "{summary}");
+            let expected = if is_paired { 2 } else { 3 };
+            assert_eq!(
+                pictures, expected,
+                "hardest positives and negatives; where samples stand alone, their map"
+            );
+        }
         run("eval", &[&threads[..], &["--checkpoint", "latest"]].concat());
     }
 }
@@ -126,6 +183,26 @@ fn exercise(name: &str) {
 #[test]
 fn bench_small_works() {
     exercise("bench-small");
+}
+
+#[test]
+fn siamese_glyphs_works() {
+    exercise("siamese-glyphs");
+}
+
+#[test]
+fn siamese_ixi_works() {
+    exercise("siamese-ixi");
+}
+
+#[test]
+fn siamese_omniglot_works() {
+    exercise("siamese-omniglot");
+}
+
+#[test]
+fn triplet_fashion_works() {
+    exercise("triplet-fashion");
 }
 
 #[test]

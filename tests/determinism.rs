@@ -86,6 +86,30 @@ fn patches_of_three_epochs_are_the_same_for_any_number_of_workers_and_any_cache(
     }
 }
 
+/// Pairs and triplets of characters and of heads: everything that is drawn for them besides.
+#[test]
+fn pairs_and_batches_of_classes_are_the_same_for_any_number_of_workers() {
+    let root = DataRoot::new(".");
+    let characters = |settings: &[&str]| {
+        let settings: Vec<&str> = ["data.glyphs.drawings=50", "model=null", "training=null"]
+            .iter()
+            .chain(settings)
+            .copied()
+            .collect();
+        Config::from_str(TINY, "tiny", &settings).unwrap()
+    };
+    assert_workers_change_nothing(&characters(&["data.pairs={ positives: 0.3 }"]), &root);
+    assert_workers_change_nothing(
+        &characters(&["data.triplets={ parts: shared, negatives: by_class }"]),
+        &root,
+    );
+    let classes = "loader.sampler={ class_batches: { classes: 2, samples: 4 } }";
+    assert_workers_change_nothing(&characters(&[classes]), &root);
+    let heads = |pairs: &str| Config::from_str(HEADS, "heads", &[format!("data.pairs={pairs}")]).unwrap();
+    let views = "{ positives: 1, positive: { same: [subject] }, negative: { different: [subject] }, places: { overlapping: 0.5 } }";
+    assert_workers_change_nothing(&heads(views), &root);
+}
+
 #[test]
 fn patches_of_hippocampi_are_the_same_for_any_number_of_workers() {
     let Some(data) = real_data("hippocampus/dataset.json") else { return };

@@ -14,5 +14,6 @@ mod kill;
 mod on_error;
 mod pipes;
 mod resume;
+mod siamese;
 mod signals;
 mod volumes;

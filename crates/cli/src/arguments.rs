@@ -108,9 +108,57 @@ pub(crate) struct Eval {
     /// Which checkpoint
     #[arg(long, default_value = "best")]
     pub(crate) checkpoint: Which,
+    /// Neighbours that vote for the class of a sample (embeddings)
+    #[arg(long, default_value = "5", value_name = "K")]
+    pub(crate) neighbours: NonZeroUsize,
+    /// Run episodes in which each sample is told among so many classes (embeddings)
+    #[arg(long, value_name = "N")]
+    pub(crate) ways: Option<usize>,
+    /// Samples that stand for a class in an episode
+    #[arg(long, default_value_t = 1, value_name = "K", requires = "ways")]
+    pub(crate) shots: usize,
+    /// How many episodes
+    #[arg(long, default_value_t = 400, value_name = "N", requires = "ways")]
+    pub(crate) episodes: usize,
+    /// Take the classes of an episode from one group: samples that have this fact in common, as in `group`
+    #[arg(long, value_name = "FACT", requires = "ways")]
+    pub(crate) within: Option<String>,
+    /// Embed each sample as the mean of so many views of it: as it is, and varied as training samples are (embeddings)
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub(crate) views: NonZeroUsize,
+    /// Runs of one-shot classification in files, with a `class_labels.txt` each: their folder or zip archive (embeddings)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) one_shot: Option<PathBuf>,
+    /// Write embeddings (NPY, and TSV for TensorBoard's projector), their two main directions and the hardest pairs into this
+    /// folder (embeddings)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
     /// Print the figures as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl Eval {
+    /// Returns an option that was given and is for embeddings.
+    #[cfg(feature = "train")]
+    pub(crate) fn of_embeddings(&self) -> Option<&'static str> {
+        [
+            (self.ways.is_some(), "--ways"),
+            (1 < self.views.get(), "--views"),
+            (self.one_shot.is_some(), "--one-shot"),
+            (self.out.is_some(), "--out"),
+        ]
+        .into_iter()
+        .find_map(|(given, option)| given.then_some(option))
+    }
+}
+
+/// A checkpoint of a run, for batches that depend on what the run has learned.
+#[derive(Debug, Args)]
+pub(crate) struct Learned {
+    /// Where partners are mined: the run whose latest checkpoint has them, or the folder of one of its checkpoints
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub(crate) checkpoint: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -147,6 +195,8 @@ pub(crate) struct Batch {
     /// The folder to write into
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) learned: Learned,
     /// Make the samples of a `batch.json` again, of what was drawn for them, instead of drawing (patches of volumes)
     #[arg(long, value_name = "FILE")]
     pub(crate) replay: Option<PathBuf>,
@@ -177,6 +227,11 @@ pub(crate) struct Verify {
     /// How many epochs
     #[arg(long, default_value_t = 2)]
     pub(crate) epochs: u64,
+    /// The first epoch
+    #[arg(long, default_value_t = 0, value_name = "EPOCH")]
+    pub(crate) from: u64,
+    #[command(flatten)]
+    pub(crate) learned: Learned,
     /// How many ranks, instead of `loader.ranks.world`
     #[arg(long)]
     pub(crate) ranks: Option<NonZeroUsize>,

@@ -11,13 +11,20 @@ use batchwright_nifti::{Labels, PatchRecord};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::arguments::Batch;
+use crate::arguments::{Batch, Set};
 use crate::failure::{Failure, Result};
-use crate::{open, print};
+use crate::{learned, open, print};
 
 pub(crate) fn run(arguments: &Batch) -> Result<ExitCode> {
     let config = open::config(&arguments.configuration)?;
-    let batches = open::set(open::data(&arguments.configuration, &config)?, arguments.split)?;
+    let opened = open::data(&arguments.configuration, &config)?;
+    let checkpoint = arguments.learned.checkpoint.as_deref();
+    if matches!(arguments.split, Set::Train) && arguments.replay.is_none() {
+        learned::take_up(&opened, checkpoint, arguments.epoch..arguments.epoch + 1)?;
+    } else if checkpoint.is_some() {
+        return Err(Failure::usage(anyhow!("--checkpoint is for batches of the training set")));
+    }
+    let batches = open::set(opened, arguments.split)?;
     if let Some(file) = &arguments.replay {
         return replay(file, &batches, &arguments.out);
     }

@@ -2,56 +2,91 @@
 
 use std::process::ExitCode;
 
-use batchwright_train::{Trainer, Vae};
-use serde_json::json;
+use anyhow::anyhow;
+use batchwright_config::Model;
+use batchwright_train::Trainer;
+use serde_json::{Map, Value, json};
 
 use crate::arguments::{Eval, Held, Set, Which};
 use crate::failure::{Failure, Result};
-use crate::train::{failure, folder, model, options};
-use crate::{open, print};
+use crate::train::{failure, folder, options};
+use crate::{embeddings, network, open, print};
 
 pub(crate) fn run(arguments: &Eval) -> Result<ExitCode> {
     let config = open::config(&arguments.configuration)?;
-    let settings = model(&config)?;
-    let opened = open::data(&arguments.configuration, &config)?;
-    let image = open::image_shape(&opened.training)?;
+    let settings = network::model(&config)?;
+    let is_siamese = matches!(settings, Model::Siamese(_));
+    if !is_siamese && let Some(option) = arguments.of_embeddings() {
+        let text = format!("{option} is for embeddings, and the network of this configuration has none");
+        return Err(Failure::usage(anyhow!(text)));
+    }
+    let mut opened = open::data(&arguments.configuration, &config)?;
+    let sample = network::sample_shape(&opened.training)?;
     let split = arguments.split.unwrap_or(if opened.test.is_some() { Held::Test } else { Held::Validation });
     let (name, set) = match split {
         Held::Validation => ("val", Set::Validation),
         Held::Test => ("test", Set::Test),
     };
+    let plain = opened.plain.take();
     let batches = open::set(opened, set)?;
     let folder = arguments.run.clone().unwrap_or_else(|| folder(&config));
     let mut options = options(&config)?.silent();
     options.folder = Some(folder);
     let mut trainer = Trainer::read(options).map_err(failure)?;
-    let vae = Vae::new(&trainer.root(), settings, image)
-        .map_err(|error| Failure::usage(anyhow::Error::from(error).context("model.vae")))?;
+    let task = network::task(&trainer, settings, &sample)?;
     let checkpoint = match arguments.checkpoint {
         Which::Best => trainer.load_best(),
         Which::Latest => trainer.load_latest(),
     }
     .map_err(failure)?;
-    let evaluation = trainer.evaluate(&vae, batches, name).map_err(failure)?;
+    let evaluation = trainer.evaluate(task.as_ref(), batches, name).map_err(failure)?;
+    let more = match plain {
+        Some(plain) if is_siamese => {
+            embeddings::evaluate(arguments, &config, plain, &mut trainer, task.as_ref(), split)?
+        }
+        _ => Map::new(),
+    };
     if arguments.json {
         let mut line =
             json!({ "step": checkpoint.step, "epoch": checkpoint.epoch, "samples": evaluation.samples });
         for (name, value) in &evaluation.metrics {
             line[name] = json!(value);
         }
+        for (name, value) in more {
+            line[name] = value;
+        }
         print(&line.to_string())?;
-    } else {
-        print(&format!(
-            "{} samples of the {name} set, checkpoint {}",
-            evaluation.samples,
-            checkpoint.path.display()
-        ))?;
-        for (name, value) in &evaluation.metrics {
-            print(&format!("  {name:<24} {value:.4}"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(&format!(
+        "{} samples of the {name} set, checkpoint {}",
+        evaluation.samples,
+        checkpoint.path.display()
+    ))?;
+    for (name, value) in &evaluation.metrics {
+        print(&format!("  {name:<32} {value:.4}"))?;
+    }
+    for (name, value) in &more {
+        match value {
+            Value::Number(number) => {
+                print(&format!("  {name:<32} {:.4}", number.as_f64().unwrap_or(f64::NAN)))?;
+            }
+            Value::Array(items) if name == "confused" => {
+                for item in items {
+                    print(&format!(
+                        "  {} of {} samples of class {} are nearest to class {}",
+                        item["count"], item["of"], item["class"], item["nearest"]
+                    ))?;
+                }
+            }
+            _ => {}
         }
-        for warning in &evaluation.warnings {
-            print(&format!("warning: {warning}"))?;
-        }
+    }
+    for warning in &evaluation.warnings {
+        print(&format!("warning: {warning}"))?;
+    }
+    if let Some(out) = &arguments.out {
+        print(&format!("embeddings and pictures: {}", out.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

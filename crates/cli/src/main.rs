@@ -6,9 +6,14 @@ mod bench;
 mod cache;
 mod check;
 #[cfg(feature = "train")]
+mod embeddings;
+#[cfg(feature = "train")]
 mod eval;
 mod failure;
 mod inspect;
+mod learned;
+#[cfg(feature = "train")]
+mod network;
 mod open;
 mod phantom;
 mod preview;

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use anyhow::anyhow;
-use batchwright_config::{Config, ConfigError, DataRoot, OpenError, Opened, SampleBatches, Samples};
+use batchwright_config::{Config, ConfigError, DataRoot, OpenError, Opened, SampleBatches};
 use batchwright_core::{Dataset, Fault, fault_of_io};
 
 use crate::arguments::{Configuration, Set};
@@ -58,16 +58,6 @@ pub(crate) fn set(opened: Opened, set: Set) -> Result<SampleBatches> {
     batches.ok_or_else(|| Failure::usage(anyhow!("the configuration has no {name} set")))
 }
 
-/// Returns the shape of one image, [C, H, W] or [C, z, y, x].
-#[cfg(feature = "train")]
-pub(crate) fn image_shape(batches: &SampleBatches) -> Result<Vec<usize>> {
-    let fields = batches.dataset().fields();
-    let image = fields.iter().find(|field| field.name == "image");
-    image
-        .map(|field| field.shape.clone())
-        .ok_or_else(|| Failure::ours(anyhow!("there is no field `image` among {fields:?}")))
-}
-
 /// Returns the bytes of all fields of one sample.
 pub(crate) fn sample_bytes(batches: &SampleBatches) -> usize {
     batches.dataset().fields().iter().map(batchwright_core::Field::bytes).sum()
@@ -75,24 +65,21 @@ pub(crate) fn sample_bytes(batches: &SampleBatches) -> usize {
 
 /// Returns what a sample is called.
 pub(crate) fn unit(batches: &SampleBatches) -> &'static str {
-    match batches.dataset() {
-        Samples::Patches(_) => "patches",
-        _ => "images",
+    match (batches.dataset().parts(), batches.dataset().patches()) {
+        (2, _) => "pairs",
+        (3, _) => "triplets",
+        (_, Some(_)) => "patches",
+        (_, None) => "images",
     }
 }
 
-/// Returns the bytes that the voxels of one patch have where they are stored; nothing for images.
+/// Returns the bytes that the voxels of one sample have where they are stored; nothing for images.
 pub(crate) fn stored_bytes(batches: &SampleBatches) -> Option<usize> {
-    match batches.dataset() {
-        Samples::Patches(patches) => Some(patches.stored_bytes()),
-        _ => None,
-    }
+    let patches = batches.dataset().patches()?;
+    Some(patches.stored_bytes() * batches.dataset().parts())
 }
 
 /// Returns the compressed files that an epoch is decoded from, each once.
 pub(crate) fn compressed_files(batches: &SampleBatches) -> Vec<std::path::PathBuf> {
-    match batches.dataset() {
-        Samples::Patches(patches) => patches.compressed_files(),
-        _ => Vec::new(),
-    }
+    batches.dataset().patches().map(batchwright_nifti::PatchSet::compressed_files).unwrap_or_default()
 }

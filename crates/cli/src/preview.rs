@@ -116,14 +116,32 @@ fn view(patch: &Patch) -> std::result::Result<View<'_>, batchwright_nifti::Error
     })
 }
 
-/// Returns the images of a batch as floats; bytes as fractions of 255.
+/// Returns the images of a batch as floats, bytes as fractions of 255; the parts of pairs and triplets side by side.
 fn images(batch: &Batch) -> Result<Array4<f32>> {
-    let field = batch.fields().iter().find(|field| field.name == "image");
-    let array = match field.map(|field| field.dtype) {
-        Some(DType::F32) => batch.view::<f32>("image").map(|view| view.to_owned()),
-        Some(DType::U8) => batch.view::<u8>("image").map(|view| view.mapv(|x| f32::from(x) / 255.0)),
-        found => return Err(Failure::ours(anyhow!("images of the type {found:?} cannot be shown"))),
-    };
-    let array = array.map_err(|error| Failure::ours(error.into()))?;
-    array.into_dimensionality().map_err(|error| Failure::ours(error.into()))
+    let ours = |error: anyhow::Error| Failure::ours(error);
+    let mut parts: Vec<Array4<f32>> = Vec::new();
+    for name in ["image", "a", "b", "anchor", "positive", "negative"] {
+        let Some(field) = batch.fields().iter().find(|field| field.name == name) else { continue };
+        let array = match field.dtype {
+            DType::F32 => batch.view::<f32>(name).map(|view| view.to_owned()),
+            DType::U8 => batch.view::<u8>(name).map(|view| view.mapv(|x| f32::from(x) / 255.0)),
+            found => return Err(ours(anyhow!("images of the type {found:?} cannot be shown"))),
+        };
+        let array = array.map_err(|error| ours(error.into()))?;
+        parts.push(if array.ndim() == 5 {
+            // Of volumes the middle slice of the first channel.
+            let volume = array.into_dimensionality::<ndarray::Ix5>().map_err(|error| ours(error.into()))?;
+            let middle = volume.len_of(Axis(2)) / 2;
+            volume.index_axis_move(Axis(2), middle).slice_move(ndarray::s![.., ..1, .., ..])
+        } else {
+            array.into_dimensionality().map_err(|error| ours(error.into()))?
+        });
+    }
+    stack(&parts)
+}
+
+/// Puts the parts of tuples beside each other.
+fn stack(parts: &[Array4<f32>]) -> Result<Array4<f32>> {
+    let views: Vec<ArrayView4<'_, f32>> = parts.iter().map(|part| part.view()).collect();
+    concatenate(Axis(3), &views).map_err(|error| Failure::ours(error.into()))
 }

@@ -4,24 +4,25 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use batchwright_config::{Config, DataRoot, Model, Training};
+use batchwright_config::{Config, DataRoot, Training};
 use batchwright_core::Sequence;
 use batchwright_train::{
-    Error, Fault, Outcome, Progress, Resume, StopFlag, Summary, Trainer, TrainerOptions, Vae,
+    Error, Fault, Outcome, Progress, Resume, StopFlag, Summary, Trainer, TrainerOptions,
 };
 
 use crate::arguments::Train;
 use crate::failure::{Failure, Result};
-use crate::{open, print, signals};
+use crate::{network, open, print, signals};
 
 /// The exit code of a run that was stopped and saved: a queue may start it again.
 const STOPPED: u8 = 75;
 
 pub(crate) fn run(arguments: &Train) -> Result<ExitCode> {
     let config = open::config(&arguments.configuration)?;
-    let settings = model(&config)?;
+    let settings = network::model(&config)?;
     let (folder, resume) = match &arguments.resume {
         None => (folder(&config), Resume::Never),
         Some(None) => (folder(&config), Resume::Always),
@@ -43,7 +44,7 @@ pub(crate) fn run(arguments: &Train) -> Result<ExitCode> {
         let _ = writeln!(std::io::stderr(), "{}", opened.describe());
         open::advise(&config, &opened);
     }
-    let image = open::image_shape(&opened.training)?;
+    let sample = network::sample_shape(&opened.training)?;
     let statistics = opened.training_statistics();
     let mut trainer = Trainer::new(options).map_err(failure)?;
     write_config(
@@ -54,12 +55,13 @@ pub(crate) fn run(arguments: &Train) -> Result<ExitCode> {
     if let Some(statistics) = statistics {
         write(&folder, "data-statistics.json", &statistics)?;
     }
-    let vae = Vae::new(&trainer.root(), settings, image)
-        .map_err(|error| Failure::usage(anyhow::Error::from(error).context("model.vae")))?;
+    let task = network::task(&trainer, settings, &sample)?;
     let validation = opened.validation.map(|batches| Box::new(batches) as Box<dyn Sequence>);
-    let mut summary = trainer.fit(&vae, opened.training, validation).map_err(failure)?;
+    let plain = opened.plain.map(|plain| Arc::new(plain.training) as Arc<dyn Sequence>);
+    let training = network::trained_on(&mut trainer, opened.training, opened.mining, plain);
+    let mut summary = trainer.fit(task.as_ref(), training, validation).map_err(failure)?;
     if let (Outcome::Finished, Some(test)) = (summary.outcome, opened.test) {
-        let evaluation = trainer.evaluate(&vae, test, "test").map_err(failure)?;
+        let evaluation = trainer.evaluate(task.as_ref(), test, "test").map_err(failure)?;
         summary.warnings.extend(evaluation.warnings);
         summary.metrics.extend(evaluation.metrics);
         let text = serde_json::to_string_pretty(&summary).map_err(|error| Failure::ours(error.into()))?;
@@ -84,19 +86,6 @@ pub(crate) fn run(arguments: &Train) -> Result<ExitCode> {
 /// Returns the folder of a configuration's run.
 pub(crate) fn folder(config: &Config) -> PathBuf {
     config.logging.dir.join(&config.name)
-}
-
-/// Returns the settings of the network.
-pub(crate) fn model(config: &Config) -> Result<&batchwright_config::Vae> {
-    match &config.model {
-        Some(Model::Vae(vae)) => Ok(vae),
-        Some(Model::Siamese(_)) => {
-            Err(Failure::usage(anyhow!("the program does not train a `siamese` yet; the library does")))
-        }
-        None => Err(Failure::usage(anyhow!(
-            "the configuration has no `model`: there is nothing to train or evaluate"
-        ))),
-    }
 }
 
 /// Returns what the trainer is told.

@@ -21,6 +21,11 @@ pub(crate) struct Sections {
 pub(crate) fn check(sections: &Sections, tree: &Node, check: &mut Check<'_>) {
     let Sections { data, loader, model, training } = sections;
     let mut report = Report { tree, check };
+    #[cfg(feature = "pairs")]
+    if data.as_ref().is_some_and(DataFile::is_paired_twice) {
+        let message = "there are `pairs` and `triplets`; the samples of a run are one of them";
+        report.add("data.triplets", message, Some("keep one of them"));
+    }
     let data = data.clone().and_then(|file| Data::try_from(file).ok());
     if let Some(data) = &data {
         check_data(data, &mut report);
@@ -37,6 +42,10 @@ pub(crate) fn check(sections: &Sections, tree: &Node, check: &mut Check<'_>) {
             let help = "say how many neighbours make a block, as in `{ window: { block: 100, blocks: 8 } }`";
             report.add("loader.shuffle.window", message, Some(help));
         }
+    }
+    #[cfg(feature = "pairs")]
+    if let Some(data) = &data {
+        check_pairs(data, loader.as_ref(), model.as_ref(), &mut report);
     }
     if let Some(training) = training {
         check_training(training, &mut report);
@@ -91,9 +100,15 @@ fn check_data(data: &Data, report: &mut Report<'_, '_>) {
         dtype,
         one_hot,
         augment,
+        align,
         quarter_turns,
         unseen_classes,
+        // See `check_pairs`.
+        #[cfg(feature = "pairs")]
+            pairing: _,
     } = data;
+    #[cfg(not(feature = "nifti"))]
+    let _ = align;
     if split.is_some() && source.has_validation() {
         let message =
             format!("there is a validation set of its own already, `data.{}.validation`", source.key());
@@ -140,6 +155,7 @@ fn check_data(data: &Data, report: &mut Report<'_, '_>) {
             ("data.augment", augment.is_some(), below),
             ("data.dtype", *dtype != ImageType::default(), "patches are `f32`"),
             ("data.one_hot", *one_hot, "labels of volumes are written as numbers"),
+            ("data.align", align.is_some(), "only images are aligned"),
             ("data.quarter_turns", *quarter_turns != QuarterTurns::None, "only images are turned"),
             ("data.unseen_classes", *unseen_classes, "classes of volumes are not compared"),
         ];
@@ -295,6 +311,92 @@ fn check_siamese(siamese: &Siamese, report: &mut Report<'_, '_>) {
         let message = format!("mining would go from hard ({from}) to easy ({to})");
         report.add("model.siamese.loss.triplet.mining.scheduled.to", message, Some("begin easy, at 0"));
     }
+}
+
+/// What pairs need, and what goes without them.
+#[cfg(feature = "pairs")]
+fn check_pairs(data: &Data, loader: Option<&Loader>, model: Option<&Model>, report: &mut Report<'_, '_>) {
+    if let Some(loader) = loader
+        && let Some(Sampler::ClassBatches(options)) = &loader.sampler
+    {
+        let (classes, samples) = (options.classes, options.samples);
+        let (wants, has) = (classes.saturating_mul(samples), loader.batch_size.get());
+        if wants != has {
+            let message =
+                format!("{classes} classes of {samples} samples are a batch of {wants}, found {has}");
+            report.add("loader.batch_size", message, Some("make it the product of the two"));
+        }
+        if let Some(pairing) = &data.pairing {
+            let message = format!("`data.{}` has batches of its own", pairing.key());
+            report.add("loader.sampler.class_batches", message, Some("keep one of them"));
+        }
+    }
+    if let Some(Model::Siamese(siamese)) = model {
+        check_batches_of_loss(data, siamese, report);
+    }
+    let Some(pairing) = &data.pairing else { return };
+    let key = format!("data.{}", pairing.key());
+    if pairing.places().is_some() && !data.source.is_volumes() {
+        let message = "only patches of volumes lie at places; images are taken whole";
+        report.add(&format!("{key}.places"), message, None);
+    }
+    if let Some(mining) = pairing.mining() {
+        if pairing.list().is_some() {
+            let message = "the list says who stands together, so there is nothing to mine";
+            report.add(&format!("{key}.mining"), message, Some("leave out `list` or `mining`"));
+        }
+        if !matches!(model, Some(Model::Siamese(_))) {
+            let message =
+                "partners are mined from the embeddings of a network: that needs `model: { siamese: … }`";
+            report.add(&format!("{key}.mining"), message, None);
+        }
+        if let Err(error) = mining.check(&format!("{key}.mining")) {
+            report.add(&format!("{key}.mining"), error.to_string(), None);
+        }
+    }
+    if matches!(model, Some(Model::Vae(_))) {
+        let message =
+            format!("a `vae` is trained on samples one by one, and `data.{}` makes tuples", pairing.key());
+        report.add(&key, message, Some("leave it out, or train a `siamese` network"));
+    }
+    if let Some(loader) = loader
+        && let Shuffle::Windowed(Windowed::Window(Window::Volumes(_))) = loader.shuffle
+    {
+        let message = "partners come from any volume, so a window of volumes does not keep them together";
+        let help = "leave it out; the cache should hold all volumes";
+        report.add("loader.shuffle.window", message, Some(help));
+    }
+}
+
+/// A loss takes pairs, triplets or images with labels.
+#[cfg(feature = "pairs")]
+fn check_batches_of_loss(data: &Data, siamese: &Siamese, report: &mut Report<'_, '_>) {
+    let loss = siamese.loss;
+    let (pairs, triplets, labelled) = match loss {
+        MetricLoss::Contrastive { .. } => (true, false, true),
+        MetricLoss::Triplet { .. } => (false, true, true),
+        MetricLoss::Similarity | MetricLoss::NtXent { .. } => (true, false, false),
+        MetricLoss::SupervisedContrastive { .. }
+        | MetricLoss::MultiSimilarity { .. }
+        | MetricLoss::Prototypical { .. } => (false, false, true),
+    };
+    let (fits, has) = match &data.pairing {
+        Some(crate::pairing::Pairing::Pairs(_)) => (pairs, "pairs"),
+        Some(crate::pairing::Pairing::Triplets(_)) => (triplets, "triplets"),
+        None => (labelled, "samples one by one"),
+    };
+    if fits {
+        return;
+    }
+    let mut takes = Vec::new();
+    takes.extend(pairs.then_some("pairs (`data.pairs`)"));
+    takes.extend(triplets.then_some("triplets (`data.triplets`)"));
+    takes.extend(
+        labelled
+            .then_some("samples with labels, best in batches of classes (`loader.sampler.class_batches`)"),
+    );
+    let message = format!("`{}` takes {}; the batches are {has}", loss.name(), takes.join(" or "));
+    report.add("model.siamese.loss", message, None);
 }
 
 fn check_training(training: &Training, report: &mut Report<'_, '_>) {

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "nifti")]
 use crate::nifti::Nifti;
+#[cfg(feature = "pairs")]
+use crate::pairing::{Pairing, Pairs, Triplets};
 use crate::sources::{Csv, Folder, Glyphs, Idx, Npz, Source};
 
 /// `data:` which samples there are. One of `idx`, `csv`, `npz`, `folder`, `glyphs` and `nifti` names where they come from.
@@ -31,10 +33,15 @@ pub struct Data {
     pub one_hot: bool,
     /// How training images are varied, if they are.
     pub augment: Option<Augment>,
+    /// Where the ink of images is brought to, if anywhere.
+    pub align: Option<Align>,
     /// Whether training images also stand turned, as samples of classes of their own.
     pub quarter_turns: QuarterTurns,
     /// Whether validation and test sets of their own have classes that the training set does not have.
     pub unseen_classes: bool,
+    /// Which samples stand together, if any do.
+    #[cfg(feature = "pairs")]
+    pub pairing: Option<Pairing>,
 }
 
 /// The section as it is written.
@@ -90,6 +97,10 @@ pub(crate) struct DataFile {
     /// How training images are varied; never those of validation and test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     augment: Option<Augment>,
+    /// Brings the ink of every image to the same place and size, before all else: for characters. Square images with one channel;
+    /// brightness is ink, so that dark ink on white paper needs `invert`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    align: Option<Align>,
     /// Whether training images also stand turned by 90, 180 and 270 degrees, as samples of classes of their own; never those of
     /// validation and test. With `as_classes` the training set is four times as large, and class c turned n times is class
     /// 4 c + n, so that classes of validation and test are 4 c.
@@ -99,6 +110,22 @@ pub(crate) struct DataFile {
     /// compares is to tell apart without having seen it. Their classes are then numbered for themselves.
     #[serde(default)]
     unseen_classes: bool,
+    /// Batches of pairs: two samples that are the same in something, or not.
+    #[cfg(feature = "pairs")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pairs: Option<Box<Pairs>>,
+    /// Batches of triplets: a sample, one that is like it, and one that is not.
+    #[cfg(feature = "pairs")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    triplets: Option<Box<Triplets>>,
+}
+
+#[cfg(feature = "pairs")]
+impl DataFile {
+    /// Returns whether there are two choices of which there can be one.
+    pub(crate) fn is_paired_twice(&self) -> bool {
+        self.pairs.is_some() && self.triplets.is_some()
+    }
 }
 
 impl TryFrom<DataFile> for Data {
@@ -121,8 +148,13 @@ impl TryFrom<DataFile> for Data {
             dtype,
             one_hot,
             augment,
+            align,
             quarter_turns,
             unseen_classes,
+            #[cfg(feature = "pairs")]
+            pairs,
+            #[cfg(feature = "pairs")]
+            triplets,
         } = file;
         let mut sources = [
             idx.map(Source::Idx),
@@ -138,6 +170,13 @@ impl TryFrom<DataFile> for Data {
         let (Some(source), None) = (sources.next(), sources.next()) else {
             return Err("expected one of `idx`, `csv`, `npz`, `folder`, `glyphs` and `nifti`");
         };
+        #[cfg(feature = "pairs")]
+        let pairing = match (pairs, triplets) {
+            (None, None) => None,
+            (Some(pairs), None) => Some(Pairing::Pairs(pairs)),
+            (None, Some(triplets)) => Some(Pairing::Triplets(triplets)),
+            (Some(_), Some(_)) => return Err("expected one of `pairs` and `triplets`"),
+        };
         Ok(Self {
             root,
             origin,
@@ -148,8 +187,11 @@ impl TryFrom<DataFile> for Data {
             dtype,
             one_hot,
             augment,
+            align,
             quarter_turns,
             unseen_classes,
+            #[cfg(feature = "pairs")]
+            pairing,
         })
     }
 }
@@ -166,9 +208,18 @@ impl From<Data> for DataFile {
             dtype,
             one_hot,
             augment,
+            align,
             quarter_turns,
             unseen_classes,
+            #[cfg(feature = "pairs")]
+            pairing,
         } = data;
+        #[cfg(feature = "pairs")]
+        let (pairs, triplets) = match pairing {
+            None => (None, None),
+            Some(Pairing::Pairs(pairs)) => (Some(pairs), None),
+            Some(Pairing::Triplets(triplets)) => (None, Some(triplets)),
+        };
         let mut file = Self {
             root,
             origin,
@@ -185,8 +236,13 @@ impl From<Data> for DataFile {
             dtype,
             one_hot,
             augment,
+            align,
             quarter_turns,
             unseen_classes,
+            #[cfg(feature = "pairs")]
+            pairs,
+            #[cfg(feature = "pairs")]
+            triplets,
         };
         match source {
             Source::Idx(idx) => file.idx = Some(idx),
@@ -251,6 +307,29 @@ pub enum SplitBy {
     Group,
     /// All samples of a class (images), so that validation is on classes that were never trained on.
     Class,
+}
+
+/// `data.align:` where the ink of images is brought to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Align {
+    /// Height and width of the images that come out; by default those of the images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 16_384))]
+    pub size: Option<usize>,
+    /// The standard deviation of the ink along x and along y, as a fraction of the side.
+    #[schemars(range(min = 0.01, max = 1))]
+    pub spread: f64,
+    /// The least spread along an axis, as a fraction of that along both together, that is widened: thinner ink stays thin. 1
+    /// scales both axes alike.
+    #[schemars(range(min = 0.01, max = 1))]
+    pub aspect: f64,
+}
+
+impl Default for Align {
+    fn default() -> Self {
+        Self { size: None, spread: 0.21, aspect: 0.5 }
+    }
 }
 
 /// `data.quarter_turns:` whether training images also stand turned.

@@ -15,8 +15,12 @@ mod node;
 mod open;
 #[cfg(feature = "images")]
 mod open_error;
+#[cfg(feature = "pairs")]
+mod open_pairs;
 #[cfg(feature = "nifti")]
 mod open_volumes;
+#[cfg(feature = "pairs")]
+mod pairing;
 mod place;
 #[cfg(feature = "images")]
 mod read;
@@ -34,8 +38,8 @@ mod yaml;
 
 pub use config::{Config, FREE, remove_free};
 pub use data::{
-    Angle, Augment, Data, Elastic, Flip, Fold, Held, ImageType, MeanStd, Noise, Normalize, QuarterTurns, Scale, Shift, Split,
-    SplitBy, Zoom,
+    Align, Angle, Augment, Data, Elastic, Flip, Fold, Held, ImageType, MeanStd, Noise, Normalize,
+    QuarterTurns, Scale, Shift, Split, SplitBy, Zoom,
 };
 pub use error::{ConfigError, Mistake};
 pub use loader::{
@@ -46,10 +50,14 @@ pub use model::{Activation, Beta, BetaSchedule, Learned, Likelihood, Model, Sigm
 #[cfg(feature = "nifti")]
 pub use nifti::Nifti;
 #[cfg(feature = "images")]
-pub use open::{DataRoot, Opened};
+pub use open::{DataRoot, Opened, Plain};
 #[cfg(feature = "images")]
 pub use open_error::OpenError;
+#[cfg(feature = "pairs")]
+pub use pairing::{Pairing, Pairs, Triplets};
 pub use place::Place;
+#[cfg(feature = "images")]
+pub use read::folder_options;
 pub use reference::reference;
 #[cfg(feature = "images")]
 pub use samples::{SampleBatches, Samples};

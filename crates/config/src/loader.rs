@@ -131,6 +131,9 @@ pub enum Sampler {
     Balanced(Balanced),
     /// By a weight for each class.
     Weighted(Weighted),
+    /// Batches of a number of classes with a number of samples each; `batch_size` is their product.
+    #[cfg(feature = "pairs")]
+    ClassBatches(batchwright_pairs::ClassBatchOptions),
 }
 
 /// `loader.sampler.balanced:` its settings.

@@ -58,6 +58,10 @@ pub struct Nifti {
     /// What becomes of labels.
     #[serde(default)]
     pub labels: nifti::LabelOptions,
+    /// Whether samples have the field `label` where subjects have label maps; by default they have. Without it, label maps still
+    /// say where patches lie and which voxels statistics are of.
+    #[serde(default = "yes")]
+    pub label_field: bool,
     /// The size of patches, and where they lie.
     pub patch: nifti::PatchOptions,
     /// How patches are varied: a list of changes in the order they are made, or `{ preset: … }`. By default not at all.
@@ -78,6 +82,10 @@ pub struct Nifti {
     /// Where decoded volumes are kept.
     #[serde(default)]
     pub cache: VolumeCache,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// `data.nifti.read:` how files are read.
@@ -159,6 +167,7 @@ impl Nifti {
             normalize: self.normalize.clone(),
             nan: self.nan,
             labels: self.labels.clone(),
+            label_field: self.label_field,
             patch: self.patch.clone(),
             augmentation,
             outside: self.outside,

@@ -13,7 +13,12 @@ use batchwright_images::{self as images, ImageOptions, ImageSet, Subset};
 use crate::config::Config;
 use crate::data::{Fold, Held, MeanStd, Normalize, QuarterTurns, Split, SplitBy};
 use crate::loader::{Blocks, ClassWeight, OnError, Sampler, Shuffle, Uneven, Window, Windowed};
+use crate::model::Model;
 use crate::open_error::OpenError;
+#[cfg(feature = "pairs")]
+use crate::open_pairs::Paired;
+#[cfg(feature = "pairs")]
+use crate::pairing::Pairing;
 use crate::read::{self, AnyImages, Reader, Set};
 use crate::samples::{SampleBatches, Samples};
 use crate::sources::Source;
@@ -55,6 +60,38 @@ pub struct Opened {
     pub validation: Option<SampleBatches>,
     /// What is tested on, if anything: every sample once, in order, unchanged.
     pub test: Option<SampleBatches>,
+    /// The samples of all sets as they are, to be embedded: where a Siamese network is trained.
+    pub plain: Option<Plain>,
+    /// The partners that are mined for the training samples, if they are.
+    #[cfg(feature = "pairs")]
+    pub mining: Option<Arc<batchwright_pairs::MinedPartners>>,
+    /// Who is an anchor of pairs and who is not, and how often samples of classes come: a line each.
+    #[cfg(feature = "pairs")]
+    notes: Vec<String>,
+}
+
+/// The samples of all sets: each once, in order, without random changes, not paired.
+#[derive(Debug)]
+pub struct Plain {
+    /// Those that are trained on.
+    pub training: SampleBatches,
+    /// Those that are validated on, if any.
+    pub validation: Option<SampleBatches>,
+    /// Those that are tested on, if any.
+    pub test: Option<SampleBatches>,
+}
+
+/// Images of validation or test: which of them, and how many classes they have.
+type HeldImages = (AnyImages, Vec<usize>, Option<usize>);
+
+/// The samples of a run, before they are put in order.
+pub(crate) struct Sets {
+    /// With their random changes.
+    pub(crate) training: Samples,
+    pub(crate) validation: Option<Samples>,
+    pub(crate) test: Option<Samples>,
+    /// Without random changes, where they are wanted.
+    pub(crate) plain: Option<[Option<Samples>; 3]>,
 }
 
 impl Opened {
@@ -65,41 +102,42 @@ impl Opened {
 
     /// Returns the statistics of the training subjects that all sets are normalised with, as JSON, where there are any.
     pub fn training_statistics(&self) -> Option<String> {
-        match self.training.dataset() {
-            #[cfg(feature = "nifti")]
-            Samples::Patches(patches) => {
-                patches.used_statistics().and_then(|statistics| serde_json::to_string_pretty(statistics).ok())
-            }
-            Samples::Images(_) => None,
-        }
+        #[cfg(feature = "nifti")]
+        let statistics =
+            self.training.dataset().patches().and_then(batchwright_nifti::PatchSet::used_statistics);
+        #[cfg(not(feature = "nifti"))]
+        let statistics: Option<()> = None;
+        statistics.and_then(|statistics| serde_json::to_string_pretty(&statistics).ok())
     }
 
     /// Says how often each volume will be decoded, and which line would change it, where that is more than once in the run.
     pub fn decoding(&self, config: &Config) -> Option<String> {
-        match self.training.dataset() {
-            #[cfg(feature = "nifti")]
-            Samples::Patches(patches) => {
-                use batchwright_nifti::{Inflations, VolumeOrder};
-                let Source::Nifti(nifti) = &config.data.source else { return None };
-                let sizes = patches.cached_bytes();
-                let order = match config.loader.shuffle {
-                    Shuffle::Whole(true) => VolumeOrder::Shuffled,
-                    Shuffle::Whole(false) => VolumeOrder::Sequential,
-                    Shuffle::Windowed(Windowed::Window(Window::Volumes(volumes))) => {
-                        VolumeOrder::Windowed { volumes }
-                    }
-                    Shuffle::Windowed(Windowed::Window(Window::Blocks(Blocks { block, blocks }))) => {
-                        let volumes = (block * blocks / patches.options().patch.per_volume.max(1)).max(1);
-                        VolumeOrder::Windowed { volumes }
-                    }
-                };
-                let per_volume = patches.len() / sizes.len().max(1);
-                let budget = nifti.cache.budget.bytes();
-                let inflations = Inflations::new(order, budget, &sizes, per_volume, config.loader.workers);
-                (!inflations.is_once()).then(|| inflations.to_string())
-            }
-            Samples::Images(_) => None,
+        #[cfg(feature = "nifti")]
+        if let (Some(patches), Source::Nifti(nifti)) =
+            (self.training.dataset().patches(), &config.data.source)
+        {
+            use batchwright_nifti::{Inflations, VolumeOrder};
+            let sizes = patches.cached_bytes();
+            let order = match config.loader.shuffle {
+                // Partners come from anywhere, whatever the order of the anchors.
+                _ if 1 < self.training.dataset().parts() => VolumeOrder::Shuffled,
+                Shuffle::Whole(true) => VolumeOrder::Shuffled,
+                Shuffle::Whole(false) => VolumeOrder::Sequential,
+                Shuffle::Windowed(Windowed::Window(Window::Volumes(volumes))) => {
+                    VolumeOrder::Windowed { volumes }
+                }
+                Shuffle::Windowed(Windowed::Window(Window::Blocks(Blocks { block, blocks }))) => {
+                    let volumes = (block * blocks / patches.options().patch.per_volume.max(1)).max(1);
+                    VolumeOrder::Windowed { volumes }
+                }
+            };
+            let per_volume = patches.len() / sizes.len().max(1) * self.training.dataset().parts();
+            let budget = nifti.cache.budget.bytes();
+            let inflations = Inflations::new(order, budget, &sizes, per_volume, config.loader.workers);
+            return (!inflations.is_once()).then(|| inflations.to_string());
         }
+        let _ = config;
+        None
     }
 
     /// Describes the sets in a few lines.
@@ -119,6 +157,10 @@ impl Opened {
         let _ = write!(text, "fields: {}", fields.join("; "));
         if 0 < self.classes() {
             let _ = write!(text, "; {} classes", self.classes());
+        }
+        #[cfg(feature = "pairs")]
+        for note in &self.notes {
+            let _ = write!(text, "\n{note}");
         }
         text
     }
@@ -147,16 +189,67 @@ impl Config {
     /// Names the key, the path, where the files can be had and what to set where they are missing.
     pub fn open(&self, root: &DataRoot) -> Result<Opened, OpenError> {
         let root = root.of(self);
-        match &self.data.source {
+        let sets = match &self.data.source {
             #[cfg(feature = "nifti")]
-            Source::Nifti(nifti) => self.open_volumes(nifti, &root),
+            Source::Nifti(nifti) => self.open_volumes(nifti, &root)?,
             Source::Idx(_) | Source::Csv(_) | Source::Npz(_) | Source::Folder(_) | Source::Glyphs(_) => {
-                self.open_images(&root)
+                self.open_images(&root)?
             }
-        }
+        };
+        self.batches_of(sets, &root)
     }
 
-    fn open_images(&self, root: &Path) -> Result<Opened, OpenError> {
+    /// Puts sets in order: paired, if they are to be.
+    fn batches_of(&self, sets: Sets, root: &Path) -> Result<Opened, OpenError> {
+        let Sets { training, validation, test, plain } = sets;
+        #[cfg(feature = "pairs")]
+        let Paired { data: training, mined: mining, report } = self.paired(training, Set::Training, root)?;
+        #[cfg(feature = "pairs")]
+        let mut notes: Vec<String> = report
+            .map(|report| format!("{}: {report}", self.data.pairing.as_ref().map_or("", Pairing::key)))
+            .into_iter()
+            .collect();
+        #[cfg(feature = "pairs")]
+        if let Some(Sampler::ClassBatches(options)) = &self.loader.sampler {
+            notes.push(format!("classes: {}", Self::class_batches(options, &training)?.report()));
+        }
+        let held = |data: Option<Samples>, set: Set| {
+            let Some(data) = data else { return Ok(None) };
+            #[cfg(feature = "pairs")]
+            let Paired { data, .. } = self.paired(data, set, root)?;
+            self.plain_batches(data, set).map(Some)
+        };
+        #[cfg(not(feature = "pairs"))]
+        let _ = root;
+        let plain = match plain {
+            None => None,
+            Some([training, validation, test]) => {
+                let each = |data: Option<Samples>, set: Set| {
+                    data.map(|data| self.plain_batches(data, set)).transpose()
+                };
+                let training = each(training, Set::Training)?.expect("every source has a training set");
+                let (validation, test) = (each(validation, Set::Validation)?, each(test, Set::Test)?);
+                Some(Plain { training, validation, test })
+            }
+        };
+        Ok(Opened {
+            training: self.training_batches(training)?,
+            validation: held(validation, Set::Validation)?,
+            test: held(test, Set::Test)?,
+            plain,
+            #[cfg(feature = "pairs")]
+            mining,
+            #[cfg(feature = "pairs")]
+            notes,
+        })
+    }
+
+    /// Returns whether samples are embedded as they are, besides being trained on.
+    pub(crate) fn embeds(&self) -> bool {
+        matches!(self.model, Some(Model::Siamese(_)))
+    }
+
+    fn open_images(&self, root: &Path) -> Result<Sets, OpenError> {
         let reader = Reader { data: &self.data, root };
         let key = format!("data.{}", self.data.source.key());
         let turned = |images: AnyImages| -> Result<AnyImages, OpenError> {
@@ -171,7 +264,11 @@ impl Config {
                 },
             }
         };
+        let aligned = |images: AnyImages| self.aligned(images);
         let source = read_training(&reader)?;
+        let [_, height, width] = source.shape();
+        let stored = [height, width];
+        let source = aligned(source)?;
         let (training, split) = match &self.data.split {
             Some(split) => {
                 let sides = self.sides(split, &source, &reader)?;
@@ -192,27 +289,47 @@ impl Config {
             images.map(|images| Samples::Images(Box::new(images))).map_err(refused)
         };
         let plain = ImageOptions { augment: None, ..options.clone() };
-        let [_, height, width] = source.shape();
-        let other = |which: Set| -> Result<Option<Samples>, OpenError> {
-            let Some(images) = reader.read(which, Some([height, width]))? else { return Ok(None) };
-            let indices = (0..images.len()).collect();
+        let held = if self.varies_held_samples() { &options } else { &plain };
+        let other = |which: Set| -> Result<Option<HeldImages>, OpenError> {
+            let Some(images) = reader.read(which, Some(stored))? else { return Ok(None) };
+            let images = aligned(images)?;
+            let indices: Vec<usize> = (0..images.len()).collect();
             let images = turned(images)?;
             let unseen = self.has_unseen_classes();
             goes_with(&source, &images, unseen, &format!("{key}.{}", which.key()))?;
             let classes = if unseen { Some(images.classes()) } else { plain.classes };
-            set(images, ImageOptions { classes, ..plain.clone() }, indices).map(Some)
+            Ok(Some((images, indices, classes)))
         };
         let validation = match split {
-            Some(indices) => Some(set(Arc::clone(&source), plain.clone(), indices)?),
+            Some(indices) => Some((Arc::clone(&source), indices, plain.classes)),
             None => other(Set::Validation)?,
         };
         let test = other(Set::Test)?;
-        let training = set(Arc::clone(&source), options, training)?;
-        Ok(Opened {
-            training: self.training_batches(training)?,
-            validation: validation.map(|data| self.plain_batches(data, Set::Validation)).transpose()?,
-            test: test.map(|data| self.plain_batches(data, Set::Test)).transpose()?,
-        })
+        let made = |held: &Option<HeldImages>, options: &ImageOptions| {
+            let Some((images, indices, classes)) = held else { return Ok(None) };
+            let options = ImageOptions { classes: *classes, ..options.clone() };
+            set(Arc::clone(images), options, indices.clone()).map(Some)
+        };
+        let plain = if self.embeds() {
+            let training = set(Arc::clone(&source), plain.clone(), training.clone())?;
+            Some([Some(training), made(&validation, &plain)?, made(&test, &plain)?])
+        } else {
+            None
+        };
+        let (validation, test) = (made(&validation, held)?, made(&test, held)?);
+        Ok(Sets { training: set(Arc::clone(&source), options, training)?, validation, test, plain })
+    }
+
+    /// Brings the ink of images to one place and size, if it is to be.
+    pub fn aligned(
+        &self,
+        images: Arc<dyn images::ImageSource>,
+    ) -> Result<Arc<dyn images::ImageSource>, OpenError> {
+        let Some(crate::data::Align { size, spread, aspect }) = self.data.align else { return Ok(images) };
+        match images::Aligned::new(images, images::Align { size, spread, aspect }) {
+            Ok(aligned) => Ok(Arc::new(aligned)),
+            Err(source) => Err(OpenError::Images { key: "data.align".to_owned(), source: Box::new(source) }),
+        }
     }
 
     /// Returns whether the classes of validation and test files are others than those of training.
@@ -368,6 +485,8 @@ impl Config {
                 };
                 return Ok(Arc::new(sampler.map_err(|source| OpenError::Sampler { key, source })?));
             }
+            #[cfg(feature = "pairs")]
+            Some(Sampler::ClassBatches(options)) => return Ok(Arc::new(Self::class_batches(options, data)?)),
         }
         match self.loader.shuffle {
             Shuffle::Whole(true) => Ok(Arc::new(core::Shuffled::new(samples))),
@@ -381,8 +500,8 @@ impl Config {
                         let sampler = core::WindowedBlocks::new(patches.plan().blocks(), volumes);
                         Ok(Arc::new(sampler.map_err(refused)?))
                     }
-                    // Of images, a number was refused with the configuration.
-                    (Window::Volumes(blocks), Samples::Images(_)) => {
+                    // Of images and of pairs, a number was refused with the configuration.
+                    (Window::Volumes(blocks), _) => {
                         Ok(Arc::new(core::Windowed::new(samples, 1, blocks).map_err(refused)?))
                     }
                     (Window::Blocks(Blocks { block, blocks }), _) => {
@@ -465,7 +584,8 @@ mod tests {
 
     #[test]
     fn names_of_classes_are_compared_and_classes_without_names_are_not_counted() {
-        let text = |training, other| goes_with(&training, &other, false, "data.csv.test").map_err(|e| e.to_string());
+        let text =
+            |training, other| goes_with(&training, &other, false, "data.csv.test").map_err(|e| e.to_string());
         let (ab, a, ac) = (named(&["a", "b"]), named(&["a"]), named(&["a", "c"]));
         assert_eq!(text(Arc::clone(&ab), Arc::clone(&a)), Ok(()));
         assert!(goes_with(&ab, &ac, true, "data.csv.test").is_ok());

@@ -37,6 +37,24 @@ pub enum OpenError {
         /// Why not.
         source: Box<batchwright_nifti::Error>,
     },
+    /// The samples cannot be paired.
+    #[cfg(feature = "pairs")]
+    #[error("{key}: the samples cannot be paired so")]
+    Pairs {
+        /// The key of the rules.
+        key: String,
+        /// Why not.
+        source: Box<batchwright_pairs::Error>,
+    },
+    /// Partners cannot be mined so.
+    #[cfg(feature = "pairs")]
+    #[error("{key}.mining: partners cannot be mined so")]
+    Mining {
+        /// The key of the rules.
+        key: String,
+        /// Why not.
+        source: Box<batchwright_pairs::EmbeddingError>,
+    },
     /// The list of validation samples cannot be read.
     #[error("data.split.validation: cannot read the list {}", path.display())]
     List {
@@ -88,6 +106,23 @@ impl OpenError {
             Self::Images { source, .. } => matches!(**source, batchwright_images::Error::Choice { .. }),
             #[cfg(feature = "nifti")]
             Self::Volumes { source, .. } => matches!(**source, batchwright_nifti::Error::Choice { .. }),
+            #[cfg(feature = "pairs")]
+            Self::Pairs { source, .. } => {
+                use batchwright_pairs::Error;
+                // What stands in a list is data.
+                !matches!(
+                    **source,
+                    Error::Io { .. }
+                        | Error::Columns { .. }
+                        | Error::Malformed { .. }
+                        | Error::UnknownSample { .. }
+                        | Error::Itself { .. }
+                        | Error::Disagreeing { .. }
+                        | Error::EmptyList { .. }
+                )
+            }
+            #[cfg(feature = "pairs")]
+            Self::Mining { .. } => true,
             Self::Classes { .. } | Self::Sampler { .. } | Self::Plan { .. } => true,
             Self::Missing { .. } | Self::List { .. } | Self::Different { .. } => false,
         }

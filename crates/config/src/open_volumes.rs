@@ -9,7 +9,7 @@ use batchwright_nifti as nifti;
 use crate::config::Config;
 use crate::data::{Fold, Held, Split, SplitBy};
 use crate::nifti::Nifti;
-use crate::open::{DataRoot, Opened};
+use crate::open::{DataRoot, Sets};
 use crate::open_error::OpenError;
 use crate::read::{Reader, Set};
 use crate::samples::Samples;
@@ -53,10 +53,19 @@ impl Config {
         Ok(Some((sets, nifti::CheckOptions { read, labels, nan, ..nifti::CheckOptions::default() })))
     }
 
-    pub(crate) fn open_volumes(&self, nifti: &Nifti, root: &Path) -> Result<Opened, OpenError> {
+    pub(crate) fn open_volumes(&self, nifti: &Nifti, root: &Path) -> Result<Sets, OpenError> {
         let key = "data.nifti";
         let options = nifti.options().map_err(refused(key))?;
         let fixed = options.for_validation();
+        let unchanged = options.unchanged();
+        let held = nifti::PatchSetOptions {
+            augmentation: if self.varies_held_samples() {
+                options.augmentation.clone()
+            } else {
+                nifti::Augmentation::default()
+            },
+            ..fixed.clone()
+        };
         let directory = nifti.cache.directory.as_ref().map(|directory| self.folder().join(directory));
         let cache = nifti::Cache::new(nifti::CacheOptions {
             budget: nifti.cache.budget.bytes(),
@@ -73,10 +82,16 @@ impl Config {
             };
             let statistics =
                 Self::training_statistics(&options, |options| set(&sides.training, options, None))?;
+            let validation = |options: &nifti::PatchSetOptions| {
+                sides.validation.as_ref().map(|indices| set(indices, options, statistics.clone())).transpose()
+            };
+            let plain = if self.embeds() {
+                Some([Some(set(&sides.training, &unchanged, statistics.clone())?), validation(&fixed)?, None])
+            } else {
+                None
+            };
             let training = set(&sides.training, &options, statistics.clone())?;
-            let validation =
-                sides.validation.map(|indices| set(&indices, &fixed, statistics.clone())).transpose()?;
-            return self.batches_of(training, validation, None);
+            return Self::sets_of(training, validation(&held)?, None, plain);
         }
         let manifest = nifti.manifest.as_ref().expect("the check lets one of manifest and phantom through");
         let subjects = self.subjects(nifti, manifest, root, "data.nifti.manifest")?;
@@ -92,27 +107,33 @@ impl Config {
         };
         let chosen = subjects.subset(&sides.training);
         let statistics = Self::training_statistics(&options, |options| set(&chosen, options, None))?;
-        let training = set(&chosen, &options, statistics.clone())?;
         let validation = match sides.validation {
-            Some(indices) => Some(set(&subjects.subset(&indices), &fixed, statistics.clone())?),
-            None => match list(Set::Validation, &nifti.validation)? {
-                Some(subjects) => Some(set(&subjects, &fixed, statistics.clone())?),
-                None => None,
-            },
+            Some(indices) => Some(subjects.subset(&indices)),
+            None => list(Set::Validation, &nifti.validation)?,
         };
-        let test = match list(Set::Test, &nifti.test)? {
-            Some(subjects) => Some(set(&subjects, &fixed, statistics)?),
-            None => None,
+        let test = list(Set::Test, &nifti.test)?;
+        let made = |subjects: &Option<nifti::Subjects>, options: &nifti::PatchSetOptions| {
+            subjects.as_ref().map(|subjects| set(subjects, options, statistics.clone())).transpose()
         };
-        self.batches_of(training, validation, test)
+        let plain = if self.embeds() {
+            Some([
+                Some(set(&chosen, &unchanged, statistics.clone())?),
+                made(&validation, &fixed)?,
+                made(&test, &fixed)?,
+            ])
+        } else {
+            None
+        };
+        let training = set(&chosen, &options, statistics.clone())?;
+        Self::sets_of(training, made(&validation, &held)?, made(&test, &held)?, plain)
     }
 
-    fn batches_of(
-        &self,
+    fn sets_of(
         training: nifti::PatchSet,
         validation: Option<nifti::PatchSet>,
         test: Option<nifti::PatchSet>,
-    ) -> Result<Opened, OpenError> {
+        plain: Option<[Option<nifti::PatchSet>; 3]>,
+    ) -> Result<Sets, OpenError> {
         for (name, other) in [(Set::Validation, &validation), (Set::Test, &test)] {
             let Some(other) = other else { continue };
             if training.fields() != other.fields() {
@@ -124,12 +145,11 @@ impl Config {
             }
         }
         let samples = |set| Samples::Patches(Box::new(set));
-        Ok(Opened {
-            training: self.training_batches(samples(training))?,
-            validation: validation
-                .map(|set| self.plain_batches(samples(set), Set::Validation))
-                .transpose()?,
-            test: test.map(|set| self.plain_batches(samples(set), Set::Test)).transpose()?,
+        Ok(Sets {
+            training: samples(training),
+            validation: validation.map(samples),
+            test: test.map(samples),
+            plain: plain.map(|sets| sets.map(|set| set.map(samples))),
         })
     }
 

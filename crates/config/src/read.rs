@@ -80,7 +80,8 @@ impl Reader<'_> {
                 Ok(Some(Arc::new(self.folder(folder, path, size, &key)?)))
             }
             Source::Glyphs(glyphs) => {
-                let Glyphs { classes, drawings, test_drawings, test_classes, alphabets, size, seed } = *glyphs;
+                let Glyphs { classes, drawings, test_drawings, test_classes, alphabets, size, seed } =
+                    *glyphs;
                 let all = images::Glyphs {
                     seed,
                     classes,
@@ -94,8 +95,7 @@ impl Reader<'_> {
                 let glyphs = match set {
                     Set::Training => all,
                     Set::Test if 0 < test_drawings => {
-                        let test =
-                            images::Glyphs { first_drawing: drawings, drawings: test_drawings, ..all };
+                        let test = images::Glyphs { first_drawing: drawings, drawings: test_drawings, ..all };
                         match test_classes {
                             0 => test,
                             others => images::Glyphs { first_class: classes, classes: others, ..test },
@@ -155,24 +155,7 @@ impl Reader<'_> {
     ) -> Result<images::Folder, OpenError> {
         let refused = |source| OpenError::Images { key: key.to_owned(), source: Box::new(source) };
         let root = self.find(key, path)?;
-        let options = images::FolderOptions {
-            color: match folder.channels {
-                Channels::Grey => images::Color::Gray,
-                Channels::Colour => images::Color::Rgb,
-            },
-            depth: match folder.bits {
-                Bits::Eight => images::Depth::Eight,
-                Bits::Sixteen => images::Depth::Sixteen,
-            },
-            size: folder.size.or(size),
-            fit: match folder.fit {
-                Fit::Exact => images::Fit::Exact,
-                Fit::Resize => images::Fit::Resize,
-                Fit::Area => images::Fit::Area,
-            },
-            invert: folder.invert,
-            in_memory: folder.in_memory,
-        };
+        let options = folder_options(folder, folder.size.or(size));
         let Some(table) = &folder.table else {
             return images::Folder::open(&root, options).map_err(refused);
         };
@@ -185,6 +168,28 @@ impl Reader<'_> {
         };
         let file = self.find("data.folder.table.file", &path.join(&table.file))?;
         images::Folder::from_csv(&root, &file, &columns, options).map_err(refused)
+    }
+}
+
+/// Returns how the pictures of `data.folder` are read; `size` is height and width.
+pub fn folder_options(folder: &Folder, size: Option<[usize; 2]>) -> images::FolderOptions {
+    images::FolderOptions {
+        color: match folder.channels {
+            Channels::Grey => images::Color::Gray,
+            Channels::Colour => images::Color::Rgb,
+        },
+        depth: match folder.bits {
+            Bits::Eight => images::Depth::Eight,
+            Bits::Sixteen => images::Depth::Sixteen,
+        },
+        size,
+        fit: match folder.fit {
+            Fit::Exact => images::Fit::Exact,
+            Fit::Resize => images::Fit::Resize,
+            Fit::Area => images::Fit::Area,
+        },
+        invert: folder.invert,
+        in_memory: folder.in_memory,
     }
 }
 
@@ -237,6 +242,7 @@ fn channel_axis(axis: ChannelAxis) -> images::Channels {
     match axis {
         ChannelAxis::First => images::Channels::First,
         ChannelAxis::Last => images::Channels::Last,
+        ChannelAxis::Depth => images::Channels::Depth,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::model::Activation;
 pub struct Siamese {
     /// The layers of the encoder, the same weights for all parts of a pair or triplet.
     pub encoder: Encoder,
-    /// Numbers of an embedding.
+    /// Numbers of an embedding; with `pool: map`, of each place of it.
     #[serde(default = "embedding")]
     #[schemars(range(min = 1, max = 65_536))]
     pub embedding: usize,
@@ -32,6 +32,15 @@ pub struct Encoder {
     /// Channels of the blocks. With n blocks each side needs at least 2^n pixels or voxels.
     #[schemars(length(min = 1, max = 16), inner(range(min = 1, max = 65_536)))]
     pub channels: Vec<usize>,
+    /// Directions of edges (gradients, shared out softly among so many directions) that take the place of the pixels, at half the sides, beside
+    /// the mean of 2 x 2 pixels: for drawings, images with one channel. By default pixels are taken as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2, max = 64))]
+    pub orientations: Option<usize>,
+    /// Channels of further blocks behind those, which keep the sides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(range(min = 1, max = 65_536)))]
+    pub further: Vec<usize>,
     /// Whether a block has two convolutions and a way around them (a 1 x 1 convolution of the halved input).
     #[serde(default)]
     pub residual: bool,
@@ -47,6 +56,12 @@ pub struct Encoder {
     /// What becomes of the places of the last block.
     #[serde(default)]
     pub pool: Pool,
+    /// The length of a fixed histogram of edge directions (over 13 x 13 overlapping cells, 8 directions; after Dalal and Triggs 2005)
+    /// that stands beside the learned embedding wherever samples are compared, but in the loss of training: it sees what was never
+    /// trained on. For drawings, images with one channel of at least 28 x 28. By default there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub histogram: Option<f64>,
     /// The fraction of features dropped before the embedding, in training.
     #[serde(default)]
     #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
@@ -73,7 +88,7 @@ pub enum Halve {
     /// The greatest of 2 x 2 places after a convolution of kernel 3.
     #[default]
     Pool,
-    /// A convolution of kernel 4 and stride 2: about half the work.
+    /// A convolution of kernel 4 and stride 2: a third to a fifth of the time.
     Stride,
 }
 
@@ -86,6 +101,9 @@ pub enum Pool {
     Mean,
     /// All of them, one after the other.
     Flatten,
+    /// All of them, each mapped to `embedding` numbers by a convolution in place of the linear layer, so that an embedding is a
+    /// small map of the sample: `embedding` numbers for each place.
+    Map,
 }
 
 /// `model.siamese.loss:` what is minimised; one key names it.

@@ -199,7 +199,8 @@ pub struct Npz {
     /// The `.npz` file that holds the arrays named below. Without it, they are `.npy` files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
-    /// Where the channels stand in arrays of four axes: `first` for [N, C, H, W], `last` for [N, H, W, C].
+    /// Where the channels stand in arrays of four axes: `first` for [N, C, H, W], `last` for [N, H, W, C]; `depth` for volumes of
+    /// one channel, [N, D, H, W], of which samples are [1, z, y, x] and are not augmented.
     #[serde(default)]
     pub channels: ChannelAxis,
     /// The training set.
@@ -232,6 +233,8 @@ pub enum ChannelAxis {
     First,
     /// [N, H, W, C].
     Last,
+    /// [N, D, H, W], volumes of one channel.
+    Depth,
 }
 
 /// `data.folder:` PNG and JPEG files in folders or zip archives.

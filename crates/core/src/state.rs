@@ -97,8 +97,12 @@ impl LoaderState {
         Self { version: VERSION, seed, epoch, next_batch, hook, left_out, fingerprint }
     }
 
-    /// Checks that this state belongs to a sequence, and gives the sequence back what its hook kept.
-    pub(crate) fn restore(&self, sequence: &mut dyn Sequence) -> Result<(), ResumeError> {
+    /// Checks that this state belongs to a sequence, and gives the sequence back what its hook kept: for its batches to be
+    /// asked for one by one; [`Loader::resume`](crate::Loader::resume) does it by itself.
+    ///
+    /// # Errors
+    /// Refuses a state of another data set or plan, saying what changed, and a damaged one.
+    pub fn restore(&self, sequence: &mut dyn Sequence) -> Result<(), ResumeError> {
         let Self { version, seed: _, epoch, next_batch, hook, left_out: _, fingerprint } = self;
         if *version != VERSION {
             return Err(ResumeError::Version { found: *version, expected: VERSION });

@@ -89,7 +89,8 @@ pub struct CsvOptions {
     pub labels: LabelKind,
     /// The columns of pixels; by default all others.
     pub pixels: PixelColumns,
-    /// Where the channels of a pixel stand: [C, H, W], the default, or [H, W, C].
+    /// Where the channels of a pixel stand: [C, H, W], the default, or [H, W, C]; or volumes of one channel, [D, H, W], which is then
+    /// the shape.
     pub channels: Channels,
     /// Whether pixels are bytes, 0 to 255, which is the default, or any numbers.
     pub pixel_type: PixelType,
@@ -165,7 +166,7 @@ pub fn read_csv(path: &Path, options: &CsvOptions) -> Result<Images, Error> {
     // Where the pixels of a row go.
     let [c, h, w] = *shape;
     let places: Vec<usize> = match channels {
-        Channels::First => (0..size).collect(),
+        Channels::First | Channels::Depth => (0..size).collect(),
         Channels::Last => (0..size).map(|at| (at % c) * h * w + at / c).collect(),
     };
     let (mut bytes, mut floats) = (Vec::new(), Vec::new());
@@ -225,6 +226,9 @@ pub fn read_csv(path: &Path, options: &CsvOptions) -> Result<Images, Error> {
     }
     for (name, values) in facts.iter().zip(fact_values) {
         images = images.with_fact(name, values)?;
+    }
+    if *channels == Channels::Depth {
+        images = images.with_volumes();
     }
     Ok(images)
 }

@@ -63,6 +63,8 @@ enum Ids {
 pub struct Images {
     // Invariant: the pixels are `count` images of this shape, and are finite.
     shape: [usize; 3],
+    /// Whether the first axis is depth.
+    volumes: bool,
     count: usize,
     pixels: Pixels,
     full_scale: f32,
@@ -114,6 +116,7 @@ impl Images {
         });
         Ok(Self {
             shape,
+            volumes: false,
             count,
             pixels,
             full_scale,
@@ -208,6 +211,14 @@ impl Images {
         self
     }
 
+    /// Says that each image is a volume of one channel: its shape is depth, height and width.
+    #[must_use]
+    pub fn with_volumes(mut self) -> Self {
+        self.volumes = true;
+        self.digest = OnceLock::new();
+        self
+    }
+
     /// Returns the pixels, [N, C, H, W].
     pub fn pixels(&self) -> &Pixels {
         &self.pixels
@@ -293,6 +304,10 @@ impl ImageSource for Images {
         group.chain(self.facts.iter().cloned()).collect()
     }
 
+    fn is_volume(&self) -> bool {
+        self.volumes
+    }
+
     #[inline]
     fn fetch<'a>(&'a self, index: usize, _: &'a mut Scratch) -> Result<PixelView<'a>, SampleError> {
         let range = index * self.size()..(index + 1) * self.size();
@@ -329,6 +344,9 @@ impl ImageSource for Images {
                 .with("shape", format!("{:?}", self.shape))
                 .with("full_scale", self.full_scale)
                 .with_digest("pixels", [bytes]);
+            if self.volumes {
+                facts = facts.with("volumes", true);
+            }
             if let Some(labels) = &self.labels {
                 facts = facts.with("classes", self.classes).with_digest("labels", [bytes_of(labels)]);
             }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod align;
 mod area;
 mod augment;
 mod convert;
@@ -26,6 +27,7 @@ mod statistics;
 mod subset;
 mod tree;
 
+pub use align::{Align, Aligned};
 pub use augment::{Augment, Drawn, Elastic, Flip, Noise, Rotate, Shear, Shift, Zoom};
 pub use csv_file::{Column, CsvOptions, LabelKind, PixelColumns, read_csv};
 pub use error::{At, Error};

@@ -28,11 +28,13 @@ pub enum Channels {
     First,
     /// [N, H, W, C].
     Last,
+    /// Nowhere, for the images are volumes of one channel: [N, D, H, W].
+    Depth,
 }
 
 /// Reads images, and their labels if a second file is given, from NPY files.
 ///
-/// Images are [N, H, W], or four axes with the channels where `channels` says, of booleans, integers of 8 to 64 bits or
+/// Images are [N, H, W], or four axes with the channels where `channels` says or of volumes, of booleans, integers of 8 to 64 bits or
 /// floats of 32 or 64, of either byte order, in C or Fortran order. Bytes stay bytes (and booleans become 0 and 1),
 /// anything else becomes `f32`, rounded where it has more digits. Labels are `[N]` or `[N, 1]` whole numbers. Full
 /// brightness is 255 for u8, 65535 for u16, and 1 for all else. Samples are named after the file: `train.npy[123]`.
@@ -179,8 +181,12 @@ impl Array {
         let Self { header: Header { number, endian, fortran, shape }, bytes, start } = self;
         // The size and the axis in the file of N, C, H and W.
         let (sizes, axes) = match (shape.as_slice(), channels) {
+            (rows @ &[_, _, _], Channels::Depth) => {
+                let expected = "4 axes of volumes, [N, D, H, W]";
+                return Err(Error::malformed(path, start, expected, format!("3 axes: {rows:?}")));
+            }
             (&[n, h, w], _) => ([n, 1, h, w], [0, 4, 1, 2]),
-            (&[n, c, h, w], Channels::First) => ([n, c, h, w], [0, 1, 2, 3]),
+            (&[n, c, h, w], Channels::First | Channels::Depth) => ([n, c, h, w], [0, 1, 2, 3]),
             (&[n, h, w, c], Channels::Last) => ([n, c, h, w], [0, 3, 1, 2]),
             (rows @ [_, _], _) => {
                 let expected = "3 or 4 axes of images (NumPy gives rows of pixels their height and width by \
@@ -206,11 +212,12 @@ impl Array {
         let strides = axes.map(stride);
         let full_scale = number.full_scale();
         let pixels = match number.pixels(bytes, endian) {
-            pixels if !fortran && (shape.len() == 3 || channels == Channels::First) => pixels,
+            pixels if !fortran && (shape.len() == 3 || channels != Channels::Last) => pixels,
             Pixels::U8(pixels) => Pixels::U8(permute(&pixels, sizes, strides)),
             Pixels::F32(pixels) => Pixels::F32(permute(&pixels, sizes, strides)),
         };
-        of_pixels(path, [sizes[1], sizes[2], sizes[3]], pixels, full_scale)
+        let images = of_pixels(path, [sizes[1], sizes[2], sizes[3]], pixels, full_scale)?;
+        Ok(if channels == Channels::Depth { images.with_volumes() } else { images })
     }
 
     fn labels(self, path: &Path) -> Result<Vec<i64>, Error> {
@@ -332,6 +339,67 @@ mod tests {
                 Pixels::F32(pixels) => assert_eq!(pixels, &[value], "{descr}"),
             }
             assert_eq!(images.full_scale(), if descr.ends_with("u2") { 65535.0 } else { 1.0 });
+        }
+    }
+
+    #[test]
+    fn arrays_of_volumes_become_samples_of_four_axes_and_refuse_what_is_for_pictures() {
+        use batchwright_core::{BatchOptions, Batches, Dataset, Sequence, Sequential};
+
+        use crate::{Augment, ImageOptions, ImageSet, MeanStd, Scale};
+
+        // Voxel (z, y, x) of volume n is 100 n + 12 z + 4 y + x, in Fortran order too.
+        let at = |n: usize, z: usize, y: usize, x: usize| (100 * n + 12 * z + 4 * y + x) as u8;
+        let (mut c, mut f) = (Vec::new(), vec![0; 48]);
+        for (n, z, y, x) in (0..48).map(|i| (i / 24, i / 12 % 2, i / 4 % 3, i % 4)) {
+            c.push(at(n, z, y, x));
+            f[n + 2 * (z + 2 * (y + 3 * x))] = at(n, z, y, x);
+        }
+        for (fortran, data) in [("False", &c), ("True", &f)] {
+            let volumes = read(&npy(&dict("|u1", fortran, "(2, 2, 3, 4)"), data), Channels::Depth).unwrap();
+            assert!(volumes.is_volume());
+            let statistics = MeanStd::of(&volumes, &[0, 1], Scale::None).unwrap();
+            let mean = c.iter().map(|&v| f32::from(v)).sum::<f32>() / 48.0;
+            assert!((statistics.mean[0] - mean).abs() < 1e-4 && statistics.mean.len() == 1);
+            let normalize = Some(MeanStd { mean: vec![3.0], std: vec![2.0] });
+            let options = ImageOptions { scale: Scale::None, normalize, ..ImageOptions::default() };
+            let set = ImageSet::new(volumes, options).unwrap();
+            let field = &set.fields()[0];
+            assert_eq!((field.shape.as_slice(), field.axes.join("")), (&[1, 2, 3, 4][..], "Czyx".to_owned()));
+            let options = BatchOptions { batch_size: 2, ..BatchOptions::default() };
+            let batch = Batches::new(set, Sequential::new(2), options).unwrap().get(0, 0).unwrap();
+            let expected: Vec<f32> = c.iter().map(|&v| (f32::from(v) - 3.0) / 2.0).collect();
+            assert_eq!(batch.get::<f32>("image").unwrap(), expected);
+        }
+        let volumes = || read(&npy(&dict("|u1", "False", "(2, 2, 3, 4)"), &c), Channels::Depth).unwrap();
+        let augment = Some(Augment::default());
+        let error =
+            ImageSet::new(volumes(), ImageOptions { augment, ..ImageOptions::default() }).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`augment`: expected left out, as the source holds volumes and these changes are of pictures, found it given"
+        );
+        let error = read(&npy(&dict("|u1", "False", "(2, 2, 3)"), &c[..12]), Channels::Depth).unwrap_err();
+        assert!(
+            error.to_string().ends_with("expected 4 axes of volumes, [N, D, H, W], found 3 axes: [2, 2, 3]"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn adrenal_glands_are_read_with_volumes() {
+        let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+        let root = std::env::var_os("BATCHWRIGHT_DATA").map_or_else(beside, std::path::PathBuf::from);
+        let path = root.join("adrenalmnist3d/adrenalmnist3d_trainval.npz");
+        if !path.is_file() {
+            return;
+        }
+        for (part, count) in [("train", 1188), ("val", 98)] {
+            let (images, labels) = (format!("{part}_images"), format!("{part}_labels"));
+            let volumes = read_npz(&path, &images, Some(&labels), Channels::Depth).unwrap();
+            assert_eq!((volumes.len(), volumes.shape(), volumes.classes()), (count, [28, 28, 28], 2));
+            let Pixels::U8(voxels) = volumes.pixels() else { panic!("masks are bytes") };
+            assert!(voxels.iter().all(|&voxel| voxel == 0 || voxel == 255));
         }
     }
 

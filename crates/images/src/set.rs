@@ -14,7 +14,7 @@ use crate::source::{ImageSource, LABEL_LIMIT, PixelType, PixelView, Scratch, siz
 ///
 /// | field | type and shape | |
 /// |---|---|---|
-/// | `image` | f32 or u8 [C, H, W], axes C, y, x | divided, normalised |
+/// | `image` | f32 or u8 [C, H, W], axes C, y, x; of volumes [1, D, H, W], axes C, z, y, x | divided, normalised |
 /// | `label` | i64 | where the source has labels |
 /// | `one_hot` | f32 `[classes]` | where asked for |
 ///
@@ -44,6 +44,9 @@ impl<S: ImageSource> ImageSet<S> {
         source.check()?;
         let shape = source.shape();
         let size = size(shape)?;
+        let volume = source.is_volume();
+        let channels = if volume { 1 } else { shape[0] };
+        let field: Vec<usize> = if volume { [1].into_iter().chain(shape).collect() } else { shape.to_vec() };
         let divisor = match options.scale {
             Scale::FullRange => source.full_scale(),
             Scale::None => 1.0,
@@ -54,14 +57,14 @@ impl<S: ImageSource> ImageSet<S> {
         }
         let standards = match &options.normalize {
             Some(normalize) => {
-                normalize.check(shape[0])?;
+                normalize.check(channels)?;
                 let pairs = normalize.mean.iter().zip(&normalize.std);
                 pairs.map(|(&mean, &std)| Standard { mean, inverse_std: 1.0 / std }).collect()
             }
             None => Vec::new(),
         };
         let image = match options.dtype {
-            ImageType::F32 => Field::new::<f32>("image", &shape),
+            ImageType::F32 => Field::new::<f32>("image", &field),
             ImageType::U8 => {
                 if source.pixel_type() != PixelType::U8 {
                     return Err(Error::choice("dtype", "f32, as the source holds floats", "u8"));
@@ -69,10 +72,14 @@ impl<S: ImageSource> ImageSet<S> {
                 if options.normalize.is_some() || matches!(options.scale, Scale::Divide(_)) {
                     return Err(Error::choice("dtype", "f32, as pixels are scaled or normalised", "u8"));
                 }
-                Field::new::<u8>("image", &shape)
+                Field::new::<u8>("image", &field)
             }
         };
         if let Some(augment) = &options.augment {
+            if volume {
+                let expected = "left out, as the source holds volumes and these changes are of pictures";
+                return Err(Error::choice("augment", expected, "it given"));
+            }
             augment.check()?;
         }
         // Bytes are scaled only while they are augmented.

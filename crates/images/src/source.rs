@@ -110,8 +110,13 @@ pub trait ImageSource: Send + Sync {
         self.len() == 0
     }
 
-    /// Returns channels, height and width of every image.
+    /// Returns channels, height and width of every image; depth, height and width, where images are volumes.
     fn shape(&self) -> [usize; 3];
+
+    /// Returns whether an image is a volume of one channel, whose shape is depth, height and width. False by default.
+    fn is_volume(&self) -> bool {
+        false
+    }
 
     /// Returns the type of the stored pixels.
     fn pixel_type(&self) -> PixelType;
@@ -182,6 +187,9 @@ macro_rules! forward {
             }
             fn shape(&self) -> [usize; 3] {
                 (**self).shape()
+            }
+            fn is_volume(&self) -> bool {
+                (**self).is_volume()
             }
             fn pixel_type(&self) -> PixelType {
                 (**self).pixel_type()

@@ -70,8 +70,10 @@ impl MeanStd {
     /// Refuses no images and a shape with a zero; names the image that cannot be read.
     pub fn of(source: &(impl ImageSource + ?Sized), indices: &[usize], scale: Scale) -> Result<Self, Error> {
         source.check()?;
-        let shape @ [channels, height, width] = source.shape();
+        let shape = source.shape();
         let expected = size(shape)?;
+        let channels = if source.is_volume() { 1 } else { shape[0] };
+        let plane = expected / channels;
         let divisor = f64::from(match scale {
             Scale::FullRange => source.full_scale(),
             Scale::None => 1.0,
@@ -82,12 +84,8 @@ impl MeanStd {
                 Ok(pixels) if pixels.len() != expected => {
                     Err(Error::Pixels { index, id: source.id(index), shape, expected, found: pixels.len() })
                 }
-                Ok(PixelView::U8(pixels)) => {
-                    Ok(pixels.chunks(height * width).map(Moments::of_bytes).collect())
-                }
-                Ok(PixelView::F32(pixels)) => {
-                    Ok(pixels.chunks(height * width).map(Moments::of_floats).collect())
-                }
+                Ok(PixelView::U8(pixels)) => Ok(pixels.chunks(plane).map(Moments::of_bytes).collect()),
+                Ok(PixelView::F32(pixels)) => Ok(pixels.chunks(plane).map(Moments::of_floats).collect()),
                 Err(error) => Err(Error::Image { index, id: source.id(index), source: error.into_source() }),
             }
         };

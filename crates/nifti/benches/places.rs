@@ -58,6 +58,7 @@ fn draw(c: &mut Criterion) {
     let sources = PlaceSources {
         classes: Some((&index, Affine::IDENTITY)),
         weights: Some(Weights { sums: &sums, row: &row, map: Affine::IDENTITY }),
+        regions: None,
     };
     let places = Places::new(SHAPE, [96; 3]).expect("a patch");
     let mut group = c.benchmark_group("draw");

@@ -83,9 +83,9 @@ pub use patch_set::{Patch, PatchPlace, PatchRecord, PatchSet, PatchSetOptions};
 pub use phantom::{Body, Phantom, PhantomFiles, PhantomSubject};
 pub use picture::{Canvas, Convention, Montage, MontageOptions, Position, Rgb, Section, View, Window};
 pub use places::{
-    ClassIndex, Fallback, Fallbacks, FixedSampler, ForegroundFraction, Fraction, Grid, LabelMap, Overlap,
-    PatchOptions, PatchPlan, PatchSampler, Percent, Place, PlaceSources, Places, WeightRow, WeightSums,
-    Weights,
+    AllLabels, ClassIndex, Fallback, Fallbacks, FixedSampler, ForegroundFraction, Fraction, Grid, LabelMap,
+    LabelRegion, MissingRegion, Overlap, PatchOptions, PatchPlan, PatchSampler, Percent, Place, PlaceSources,
+    Places, RegionLabels, RegionMiddle, Regions, WeightRow, WeightSums, Weights,
 };
 pub use preprocess::{
     ChannelReader, Clip, Crop, CtWindow, DatasetStatistics, Foreground, ForegroundSearch, LabelOptions,

@@ -410,3 +410,150 @@ fn two_visits_of_a_patient_are_cut_at_one_place_of_the_world() {
     }
     assert!(3 * 40 * 36 * 9 < compared, "{compared}");
 }
+
+/// An image and a label map with blocks of labels: their label, first voxel and size.
+fn blocks(folder: &Path, id: &str, blocks: &[(u8, [usize; 3], [usize; 3])]) -> Subject {
+    let shape = [30, 32, 34];
+    let count: usize = shape.iter().product();
+    let (image, mut label) = ((0..count).map(|i| (i % 251) as u8).collect::<Vec<u8>>(), vec![0_u8; count]);
+    for (value, first, size) in blocks {
+        for (i, label) in label.iter_mut().enumerate() {
+            let voxel = [i % 30, i / 30 % 32, i / 30 / 32];
+            if (0..3).all(|axis| (first[axis]..first[axis] + size[axis]).contains(&voxel[axis])) {
+                *label = *value;
+            }
+        }
+    }
+    let map = VoxelToWorld(oblique(10.0, [1.5, 1.0, 2.0], [-20.0, -10.0, 5.0]));
+    let write = |name: &str, voxels: &[u8]| {
+        let path = folder.join(format!("{id}_{name}.nii.gz"));
+        let volume = NewVolume { voxels: VoxelSlice::U8(voxels), shape, channels: 1, voxel_to_world: map };
+        volume.write(&path, &WriteOptions::default()).unwrap();
+        path
+    };
+    let (image, label) = (write("image", &image), write("label", &label));
+    Subject { id: id.to_owned(), images: vec![image], label: Some(label), ..Subject::default() }
+}
+
+#[test]
+fn patch_j_of_every_subject_lies_about_region_j_and_labels_need_not_be_delivered() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = vec![
+        blocks(folder.path(), "a", &[(7, [4, 6, 8], [5, 3, 7]), (2, [18, 20, 22], [3, 3, 3])]),
+        blocks(
+            folder.path(),
+            "b",
+            &[(7, [9, 9, 9], [5, 5, 5]), (2, [12, 20, 3], [1, 1, 1]), (9, [20, 3, 3], [2, 2, 2])],
+        ),
+    ];
+    let with = |sampler: &str| {
+        let mut options = options(&format!(r#"{{ "size": [9, 9, 9], "sampler": {sampler} }}"#), "[]");
+        options.label_field = false;
+        PatchSet::new(&Subjects::new(list.clone()).unwrap(), options, &[], None, cache())
+    };
+    let set = with(r#"{ "regions": { "labels": [7, 2] } }"#).unwrap();
+    assert_eq!(set.fields().iter().map(|field| field.name.as_str()).collect::<Vec<_>>(), ["image"]);
+    assert_eq!((set.len(), set.plan().at(3)), (4, (1, 1)));
+    assert_eq!(set.facts(), ["subject", "volume", "region"]);
+    let world = oblique(10.0, [1.5, 1.0, 2.0], [-20.0, -10.0, 5.0]);
+    let middles = [[6.0, 7.0, 11.0], [19.0, 21.0, 23.0], [11.0, 11.0, 11.0], [12.0, 20.0, 3.0]];
+    for (index, middle) in middles.into_iter().enumerate() {
+        assert_eq!(set.fact(index, "region").as_deref(), Some(["7", "2"][index % 2]));
+        let place = set.place(index, &context(index as u64)).unwrap();
+        // At the border the patch stays inside: its middle is no nearer than half of it.
+        let middle = middle.map(|at: f64| at.max(4.0));
+        let off =
+            (0..3).map(|axis| (place.center[axis] - world.apply(middle)[axis]).abs()).fold(0.0, f64::max);
+        assert!(off < 1e-4, "{index}: {off} mm");
+    }
+    assert_eq!(set.id(3), "b, region 2");
+    let error = with(r#"{ "regions": {} }"#).unwrap_err().to_string();
+    assert!(error.ends_with("`missing: skip`, found 9, which `a` does not have"), "{error}");
+    let uneven = with(r#"{ "regions": { "missing": "skip", "at": "voxel", "jitter": 1 } }"#).unwrap();
+    assert_eq!(uneven.plan().blocks().collect::<Vec<_>>(), [2, 3]);
+    let regions: Vec<Option<String>> = (0..5).map(|index| uneven.fact(index, "region")).collect();
+    assert_eq!(regions.iter().flatten().collect::<Vec<_>>(), ["2", "7", "2", "7", "9"]);
+    // One voxel, moved by at most one.
+    let mut seen = std::collections::BTreeSet::new();
+    for position in 0..60 {
+        let record = uneven.draw(2, &context(position)).unwrap();
+        assert_eq!((record.place.voxel, record.place.class), (Some([12, 20, 3]), Some(2)));
+        let by = [record.place.origin[0] - 8, record.place.origin[1] - 16];
+        assert!(by.iter().all(|by| by.abs() <= 1), "{by:?}");
+        seen.insert(by);
+    }
+    assert_eq!(seen.len(), 9);
+}
+
+#[test]
+fn patches_of_validation_lie_about_centroids_and_wrong_options_are_named() {
+    let mut options = options(
+        r#"{ "size": [9, 9, 9], "sampler": { "regions": { "labels": [3], "at": "voxel", "jitter": 4 } },
+            "validation": "regions" }"#,
+        CHANGES,
+    );
+    let fixed = options.for_validation();
+    assert!(fixed.patch.sampler.is_fixed() && !options.patch.sampler.is_fixed());
+    assert!(fixed.augmentation.is_empty());
+    options.check("data.nifti").unwrap();
+    options.labels = serde_json::from_str(r#"{ "default": 3 }"#).unwrap();
+    let error = options.check("data.nifti").unwrap_err().to_string();
+    assert!(error.starts_with("`data.nifti.labels.default` must be with a `map`"), "{error}");
+    options.labels = serde_json::from_str("{}").unwrap();
+    options.normalize = serde_json::from_str(r#"{ "percentiles": { "low": 9, "high": 3 } }"#).unwrap();
+    assert!(
+        options.check("data.nifti").unwrap_err().to_string().starts_with("`data.nifti.normalize.percentiles")
+    );
+}
+
+#[test]
+fn every_scan_of_ixi_has_a_patch_about_each_region_of_dlmuse() {
+    let Some(folder) = shared("ixi-t1-2mm") else { return };
+    let manifest: Manifest = serde_json::from_str(
+        r#"{ "glob": { "images": "t1/*_T1.nii.gz", "labels": "dlmuse/{id}_T1_DLMUSE.nii.gz" } }"#,
+    )
+    .unwrap();
+    let subjects = manifest.subjects(&folder).unwrap();
+    let mut options =
+        options(r#"{ "size": [48, 48, 48], "sampler": { "regions": { "missing": "skip" } } }"#, "[]");
+    options.label_field = false;
+    options.orientation = Some("RAS".parse().unwrap());
+    let set = PatchSet::new(&subjects, options, &[], None, cache()).unwrap();
+    assert_eq!(set.plan().subjects(), subjects.len());
+    let blocks: Vec<u64> = set.plan().blocks().collect();
+    let (least, most) = (blocks.iter().min().unwrap(), blocks.iter().max().unwrap());
+    println!("{} subjects, {} patches, {least} to {most} regions each", blocks.len(), set.len());
+    assert!(100 < *least && *most < 208);
+    // Against centroids worked out from the label maps of some subjects.
+    for subject in [0, 17, 40] {
+        let volume = Volume::open(subjects.as_slice()[subject].label.as_ref().unwrap()).unwrap();
+        let [nx, ny, _] = volume.shape();
+        let mut labels = vec![0.0; volume.shape().iter().product()];
+        volume.read_f32_all(&mut labels).unwrap();
+        for index in set.plan().samples(subject).step_by(29) {
+            let region: f32 = set.fact(index, "region").unwrap().parse().unwrap();
+            let voxels: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] == region).collect();
+            let mean = [0, 1, 2].map(|axis| {
+                let of = |i: usize| [i % nx, i / nx % ny, i / nx / ny][axis] as f64;
+                voxels.iter().map(|&i| of(i)).sum::<f64>() / voxels.len() as f64
+            });
+            let expected = volume.geometry().voxel_to_world().0.apply(mean);
+            let record = set.draw(index, &context(0)).unwrap();
+            let place = set.place(index, &context(0)).unwrap();
+            for (axis, expected) in expected.into_iter().enumerate() {
+                // To half a voxel of 2 mm, but where the patch would reach out.
+                let is_inner = 0 < record.place.origin[axis];
+                let last = [120, 90, 120].iter().any(|n| record.place.origin[axis] + 48 == *n);
+                let off = (place.center[axis] - expected).abs();
+                assert!(off <= 1.01 || !is_inner || last, "{region} of {subject}: {off} mm on axis {axis}");
+            }
+        }
+    }
+    let n = set.len();
+    let options = BatchOptions { seed: 5, batch_size: 64, ..BatchOptions::default() };
+    let batches = Batches::new(set, Sequential::new(n), options).unwrap();
+    batches.get(0, 0).unwrap();
+    let start = std::time::Instant::now();
+    (1..9).for_each(|i| drop(batches.get(0, i).unwrap()));
+    println!("{:.0} patches/s on one thread", 512.0 / start.elapsed().as_secs_f64());
+}

@@ -237,26 +237,6 @@ pub enum Error {
         /// The fact.
         fact: String,
     },
-    /// A mined table is of other samples.
-    #[error("the mined table has {found} anchors, there are {samples} samples")]
-    MinedSamples {
-        /// The anchors of the table.
-        found: usize,
-        /// The samples.
-        samples: usize,
-    },
-    /// A mined table has a partner that the rules do not allow.
-    #[error(
-        "the mined table has sample {other} as a {kind} of sample {anchor}, which the rules do not allow"
-    )]
-    MinedPartner {
-        /// Whether it is a positive or a negative.
-        kind: &'static str,
-        /// The anchor.
-        anchor: usize,
-        /// The partner.
-        other: usize,
-    },
     /// The sampler is of other samples than the data set.
     #[error("pairs are drawn among {source_samples} samples, the data set has {dataset}")]
     Samples {

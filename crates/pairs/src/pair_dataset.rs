@@ -90,6 +90,16 @@ impl<D: Dataset, S: PairSource> PairDataset<D, S> {
         &mut self.source
     }
 
+    /// Returns the contexts that the parts are read in.
+    pub fn contexts<'c>(&self, context: &Context<'c>) -> [Context<'c>; 2] {
+        std::array::from_fn(|part| self.parted.context(part, context))
+    }
+
+    /// Returns where in their images or volumes the parts are taken, if together.
+    pub fn places(&self) -> Option<Places> {
+        self.parted.places()
+    }
+
     /// Returns who stands together in sample `index` at a place of the run.
     pub fn tuple(&self, index: usize, context: &Context<'_>) -> Pair {
         self.source.tuple(index, context)

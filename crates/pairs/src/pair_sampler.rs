@@ -207,6 +207,11 @@ impl PairSource for PairSampler {
         self.pair(index, kind, &mut context.stream(PARTNER))
     }
 
+    fn allows(&self, pair: &Pair) -> bool {
+        let relation = if pair.same == 1.0 { &self.positive } else { &self.negative };
+        relation.holds(pair.a, pair.b)
+    }
+
     fn fingerprint(&self) -> Fingerprint {
         Fingerprint::default()
             .with("kind", "pairs")

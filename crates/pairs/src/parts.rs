@@ -160,8 +160,13 @@ impl<D: Dataset> Parted<D> {
         self.names.len() * self.inner
     }
 
+    /// Returns where the parts are taken, if together.
+    pub(crate) fn places(&self) -> Option<Places> {
+        self.placed.map(|(places, _)| places)
+    }
+
     #[inline]
-    fn context<'a>(&self, part: usize, context: &Context<'a>) -> Context<'a> {
+    pub(crate) fn context<'a>(&self, part: usize, context: &Context<'a>) -> Context<'a> {
         match self.parts {
             Parts::Independent => context.part(self.names[part]),
             Parts::Shared => context.part("parts"),

@@ -54,6 +54,11 @@ pub trait PairSource: fmt::Debug + Send + Sync {
     /// Returns pair `index` at a place of the run: what [`PairDataset`](crate::PairDataset) reads there.
     fn tuple(&self, index: usize, context: &Context<'_>) -> Pair;
 
+    /// Returns whether the rules allow a pair; a list allows what it lists.
+    fn allows(&self, _pair: &Pair) -> bool {
+        true
+    }
+
     /// Returns pair `index` if it is the same at every place.
     fn fixed(&self, _index: usize) -> Option<Pair> {
         None
@@ -82,6 +87,11 @@ pub trait TripletSource: fmt::Debug + Send + Sync {
     /// Returns triplet `index` at a place of the run: what [`TripletDataset`](crate::TripletDataset) reads there.
     fn tuple(&self, index: usize, context: &Context<'_>) -> Triplet;
 
+    /// Returns whether the rules allow a triplet; a list allows what it lists.
+    fn allows(&self, _triplet: &Triplet) -> bool {
+        true
+    }
+
     /// Returns triplet `index` if it is the same at every place.
     fn fixed(&self, _index: usize) -> Option<Triplet> {
         None
@@ -108,6 +118,9 @@ macro_rules! forward {
             }
             fn tuple(&self, index: usize, context: &Context<'_>) -> $tuple {
                 (**self).tuple(index, context)
+            }
+            fn allows(&self, tuple: &$tuple) -> bool {
+                (**self).allows(tuple)
             }
             fn fixed(&self, index: usize) -> Option<$tuple> {
                 (**self).fixed(index)

@@ -155,6 +155,11 @@ impl TripletSource for TripletSampler {
         self.triplet(index, &mut context.stream(PARTNER))
     }
 
+    fn allows(&self, triplet: &Triplet) -> bool {
+        let Triplet { anchor, positive, negative } = *triplet;
+        self.positive.holds(anchor, positive) && self.negative.holds(anchor, negative)
+    }
+
     fn fingerprint(&self) -> Fingerprint {
         Fingerprint::default()
             .with("kind", "triplets")

@@ -6,7 +6,6 @@ mod common;
 mod drawn;
 mod golden;
 mod lists;
-mod mined;
 mod read;
 mod related;
 mod rules;

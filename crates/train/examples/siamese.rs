@@ -3,9 +3,11 @@
 //! `cargo run --release -p batchwright-train --example siamese`
 #![expect(clippy::print_stdout, reason = "an example that prints what it learned")]
 
+use std::sync::Arc;
+
 use batchwright_config as config;
-use batchwright_core::{Batch, BoxError, Field, LoaderOptions, Sequence, Stream};
-use batchwright_train::metric::{contrastive, embed, pairwise};
+use batchwright_core::{Batch, BoxError, Field, Sequence, Stream};
+use batchwright_train::metric::{contrastive, pairwise};
 use batchwright_train::{Losses, Siamese, Step, Task, TensorBatch, Trainer, TrainerOptions};
 use tch::{Kind, Tensor, nn, nn::Module};
 
@@ -81,8 +83,8 @@ fn main() -> Result<(), BoxError> {
     let task = Siamese::new(&trainer.root(), &settings, [1, SIDE, SIDE])?;
     let validation: Box<dyn Sequence> = Box::new(Bars { pairs: true });
     let summary = trainer.fit(&task, Bars { pairs: true }, Some(validation))?;
-    let embedded = embed(&task, Bars { pairs: false }, &LoaderOptions::default())?;
-    let n = embedded.embeddings.len();
+    let embedded = trainer.embed(&task, Arc::new(Bars { pairs: false }))?;
+    let n = embedded.len();
     println!("siamese: ROC-AUC {:.3}, {n} embeddings", summary.metrics["val_auc"]);
     Ok(())
 }

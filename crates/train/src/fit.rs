@@ -9,6 +9,7 @@ use tch::Tensor;
 use crate::checkpoint::{Checkpoint, CheckpointError, LogLengths, MODEL, OPTIMIZER, State, write_tensors};
 use crate::clip::clip;
 use crate::clock::Clock;
+use crate::embed::embed;
 use crate::error::{Doing, Error};
 use crate::evaluate::{Shared, evaluate};
 use crate::logs::Logs;
@@ -71,6 +72,9 @@ impl Fit<'_> {
             let epoch = self.step / self.steps;
             if begun != Some(epoch) {
                 begun = Some(epoch);
+                if 0 < epoch && self.step.is_multiple_of(self.steps) && !self.feed_back(epoch)? {
+                    break;
+                }
                 self.reporter.epoch(epoch, self.step % self.steps, self.steps);
             }
             let start = Instant::now();
@@ -125,6 +129,32 @@ impl Fit<'_> {
             Some(reason) if self.step < self.total || self.pending => Outcome::Stopped { reason },
             _ => Outcome::Finished,
         })
+    }
+
+    /// Embeds the training samples before an epoch whose batches are chosen by their embeddings. Returns whether the run goes
+    /// on: asked to stop, it leaves that to whoever resumes.
+    fn feed_back(&mut self, epoch: u64) -> Result<bool, Error> {
+        let loader =
+            LoaderOptions { memory: self.trainer.loader_memory(), ..self.trainer.options.loader.clone() };
+        let stop = self.trainer.options.stop.clone();
+        let step = self.step;
+        let Trainer { feedback, feeder, .. } = &mut *self.trainer;
+        let Some(feedback) = feedback.as_ref().filter(|feedback| feedback.is_due(epoch)) else {
+            return Ok(true);
+        };
+        let outcome = match embed(self.task, Shared(feedback.samples()), feeder, &loader, Some(&stop), step) {
+            Ok(None) => return Ok(false),
+            Ok(Some(embedded)) => feedback.refresh(epoch, embedded).map_err(|source| Error::Task {
+                doing: "choose batches by embeddings",
+                step,
+                source,
+            }),
+            Err(error) => Err(error),
+        };
+        if outcome.is_err() {
+            self.rescue();
+        }
+        outcome.map(|()| true)
     }
 
     /// Saves what was trained before an error that ends the run.

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod clip;
 mod clock;
+mod embed;
 mod error;
 mod evaluate;
 mod fit;
@@ -26,6 +27,7 @@ mod vae;
 mod window;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Rejected};
+pub use embed::{Embedded, Feedback};
 pub use error::{Error, Fault};
 pub use evaluate::Evaluation;
 pub use metric::{MetricError, Siamese};

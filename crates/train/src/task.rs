@@ -121,6 +121,14 @@ pub trait Task {
         self.loss(batch, step)
     }
 
+    /// Embeds the samples of a batch, without gradients: one row of numbers for each, on any device.
+    ///
+    /// # Errors
+    /// Says what is wrong with the batch; by default that the task has no embeddings.
+    fn embed(&self, _batch: &TensorBatch) -> Result<Tensor, BoxError> {
+        Err("this task has no embeddings".into())
+    }
+
     /// Computes further metrics, and warnings, of the totals of an evaluation; none by default.
     fn conclude(&self, _totals: &Totals) -> Conclusion {
         Conclusion::default()

@@ -13,6 +13,7 @@ use crate::checkpoint::{
     self, Checkpoint, CheckpointError, Contents, Expected, MODEL, OPTIMIZER, Rejected, State, read_tensors,
 };
 use crate::clock::Clock;
+use crate::embed::{Embedded, Feedback, embed};
 use crate::error::{Doing, Error};
 use crate::evaluate::{Evaluation, Shared, evaluate};
 use crate::fit::{Fit, draw};
@@ -51,6 +52,7 @@ pub struct Trainer {
     /// The run's checkpoints to go on from, the latest first; with the latest one's state.
     pub(crate) candidates: VecDeque<Checkpoint>,
     pub(crate) pictures: Option<Box<dyn Pictures>>,
+    pub(crate) feedback: Option<Box<dyn Feedback>>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -172,7 +174,18 @@ impl Trainer {
         });
         tch::manual_seed(Stream::new(options.seed, 0, 0, "train/init").bits64() as i64);
         let variables = nn::VarStore::new(device);
-        Ok(Self { options, configuration, variables, threads, feeder, run, candidates, pictures, warnings })
+        Ok(Self {
+            options,
+            configuration,
+            variables,
+            threads,
+            feeder,
+            run,
+            candidates,
+            pictures,
+            feedback: None,
+            warnings,
+        })
     }
 
     /// Returns the place for the task's parameters. Their initial values are drawn from libtorch's generator, which
@@ -194,6 +207,22 @@ impl Trainer {
     /// Gives pictures to `pictures`, instead of writing PNG files into the run's folder.
     pub fn set_pictures(&mut self, pictures: impl Pictures + 'static) {
         self.pictures = Some(Box::new(pictures));
+    }
+
+    /// Chooses batches by what the run learns: see [`Feedback`].
+    pub fn set_feedback(&mut self, feedback: impl Feedback + 'static) {
+        self.feedback = Some(Box::new(feedback));
+    }
+
+    /// Embeds every sample of a sequence, once, with the weights as they are.
+    ///
+    /// # Errors
+    /// Says which batch could not be loaded, or what the task said.
+    pub fn embed(&mut self, task: &dyn Task, sequence: Arc<dyn Sequence>) -> Result<Embedded, Error> {
+        let options = LoaderOptions { memory: self.loader_memory(), ..self.options.loader.clone() };
+        let step = self.candidates.front().map_or(0, |checkpoint| checkpoint.step);
+        let embedded = embed(task, Shared(sequence), &mut self.feeder, &options, None, step)?;
+        Ok(embedded.expect("nothing asks it to stop"))
     }
 
     /// Returns the checkpoints of the run that are whole, the latest first.

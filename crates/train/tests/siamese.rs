@@ -3,12 +3,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use batchwright_config as config;
 use batchwright_config::{MetricLoss, Mining};
-use batchwright_core::{Batch, BoxError, Field, LoaderOptions, Sequence, Stream};
-use batchwright_train::metric::embed;
+use batchwright_core::{Batch, BoxError, Field, Sequence, Stream};
 use batchwright_train::{
     Conclusion, Losses, Resume, Siamese, Step, Summary, Task, TensorBatch, Totals, Trainer, TrainerOptions,
 };
@@ -83,6 +82,9 @@ fn settings(loss: MetricLoss) -> config::Siamese {
     config::Siamese {
         encoder: config::Encoder {
             channels: vec![8, 8],
+            orientations: None,
+            further: Vec::new(),
+            histogram: None,
             residual: false,
             norm: config::Norm::Batch,
             activation: config::Activation::Relu,
@@ -234,21 +236,19 @@ fn a_run_that_was_killed_goes_on_with_the_same_memory_and_losses_bit_for_bit() {
 }
 
 #[test]
-fn a_set_is_embedded_in_its_order_with_its_labels() {
+fn a_set_is_embedded_in_its_order() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let loss = MetricLoss::SupervisedContrastive { temperature: 0.1 };
-    let (_, _trainer, task) =
+    let (_, mut trainer, task) =
         train(options(folder.path(), Resume::IfThere, 1), &settings(loss), Of::Classes, None).unwrap();
     let set = Bars { of: Of::Classes, batches: 3 };
-    let embedded = embed(&task, set, &LoaderOptions::default()).unwrap();
-    assert_eq!((embedded.embeddings.len(), embedded.embeddings.dims()), (36, 6));
-    assert_eq!(embedded.indices, (0..36).collect::<Vec<_>>());
-    assert!(embedded.labelled && embedded.embeddings.labels()[..5] == [0, 1, 2, 3, 0]);
-    let again = embed(&task, set, &LoaderOptions { workers: 0, ..LoaderOptions::default() }).unwrap();
-    assert_eq!(embedded.embeddings.values(), again.embeddings.values());
-    for row in 0..36 {
-        let length: f32 = embedded.embeddings.row(row).iter().map(|x| x * x).sum();
+    let embedded = trainer.embed(&task, Arc::new(set)).unwrap();
+    assert_eq!((embedded.len(), embedded.dimensions), (36, 6));
+    assert!(embedded.samples.is_empty(), "a sequence written by hand does not say who is in it");
+    assert_eq!(trainer.embed(&task, Arc::new(set)).unwrap(), embedded);
+    for row in embedded.values.chunks_exact(6) {
+        let length: f32 = row.iter().map(|x| x * x).sum();
         assert!((length - 1.0).abs() < 1e-5);
     }
 }

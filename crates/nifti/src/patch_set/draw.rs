@@ -56,6 +56,7 @@ impl PatchSet {
         let sources = PlaceSources {
             classes: facts.classes.as_ref().map(|classes| (classes, facts.from_stored)),
             weights: facts.weights.as_ref().map(|sums| Weights { sums, row: &row, map: facts.from_stored }),
+            regions: (!subject.regions.is_empty()).then_some((&*subject.regions, facts.from_stored)),
         };
         let mut stream = context.stream("patch/place");
         let mut place = || self.options.patch.sampler.draw(&places, &sources, patch, &mut stream);

@@ -6,7 +6,7 @@ use batchwright_core::Fingerprint;
 
 use crate::cache::Cache;
 use crate::error::Error;
-use crate::places::{PatchPlan, PatchSampler};
+use crate::places::{LabelMap, LabelRegion, PatchPlan, PatchSampler};
 use crate::preprocess::{DatasetStatistics, LabelOptions, LabelType, LabelVoxels};
 use crate::region::Region;
 use crate::voxels::VoxelType;
@@ -16,8 +16,8 @@ use super::options::PatchSetOptions;
 use super::prepared::Prepared;
 use super::scan::Scan;
 
-/// Returns the first subject, if all have what it has and that is what the options need.
-pub(super) fn check<'a>(subjects: &'a [Prepared], options: &PatchSetOptions) -> Result<&'a Prepared, Error> {
+/// Checks that there are subjects, that all have what the first has, and that this is what the options need.
+pub(super) fn check(subjects: &[Prepared], options: &PatchSetOptions) -> Result<(), Error> {
     let Some(first) = subjects.first() else {
         return Err(Error::choice("subjects", "at least one", 0));
     };
@@ -47,7 +47,7 @@ pub(super) fn check<'a>(subjects: &'a [Prepared], options: &PatchSetOptions) -> 
         let expected = "one that needs no labels, which the subjects do not have";
         return Err(Error::choice("patch.sampler", expected, "one that does"));
     }
-    Ok(first)
+    Ok(())
 }
 
 /// Returns the number of a class among all.
@@ -85,14 +85,52 @@ pub(super) fn label_type(
     subjects.iter().map(of).try_fold(LabelType::default(), |widest, found| Ok(widest.max(found?)))
 }
 
+/// Finds the regions that patches lie about, if the sampler lays them so: reads all label maps.
+pub(super) fn find_regions(
+    subjects: &mut [Prepared],
+    options: &PatchSetOptions,
+    cache: &Cache,
+) -> Result<(), Error> {
+    let PatchSampler::Regions(regions) = &options.patch.sampler else { return Ok(()) };
+    let mut memory = Memory::default();
+    let mut found = Vec::with_capacity(subjects.len());
+    for subject in &*subjects {
+        let Some(scan) = &subject.label else { continue };
+        let (path, shape, scaling) = (scan.path(), scan.shape(), scan.scaling());
+        let label = |stored| Ok(i64::from(options.labels.apply(scaling.apply(stored).round() as i32)));
+        let of = scan.at_hand(cache)?.with(0, &Region::whole(shape)?, &mut memory.stored, |source| {
+            LabelRegion::find(&LabelMap { path: &path, voxels: source.voxels(), shape }, label)
+        })?;
+        found.push((subject.id.as_str(), of));
+    }
+    let chosen = regions.of(&found)?;
+    for (subject, chosen) in subjects.iter_mut().zip(chosen) {
+        subject.regions = chosen;
+    }
+    Ok(())
+}
+
 /// Returns which sample is which patch of which subject.
 pub(super) fn plan(
     subjects: &[Prepared],
     options: &PatchSetOptions,
     cache: &Cache,
 ) -> Result<PatchPlan, Error> {
-    if !matches!(options.patch.sampler, PatchSampler::Grid { .. }) {
-        return PatchPlan::even(subjects.len(), options.patch.per_volume);
+    match &options.patch.sampler {
+        PatchSampler::Grid { .. } => {}
+        PatchSampler::Regions(_) => {
+            let most = subjects.iter().map(|subject| subject.regions.len()).max().unwrap_or(0);
+            return if subjects.iter().all(|subject| subject.regions.len() == most) {
+                PatchPlan::even(subjects.len(), most)
+            } else {
+                PatchPlan::uneven(subjects.iter().map(|subject| subject.regions.len()))
+            };
+        }
+        PatchSampler::Uniform
+        | PatchSampler::Center
+        | PatchSampler::Foreground(_)
+        | PatchSampler::Classes(_)
+        | PatchSampler::Weights(_) => return PatchPlan::even(subjects.len(), options.patch.per_volume),
     }
     let mut memory = Memory::default();
     let counts = subjects

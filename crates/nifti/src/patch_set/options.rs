@@ -26,6 +26,8 @@ pub struct PatchSetOptions {
     pub nan: NanPolicy,
     /// What becomes of labels.
     pub labels: LabelOptions,
+    /// Whether samples have the field `label` where subjects have label maps; without it, those still say where patches lie.
+    pub label_field: bool,
     /// The size of patches, and where they lie.
     pub patch: PatchOptions,
     /// How patches are varied.
@@ -51,6 +53,7 @@ impl PatchSetOptions {
             normalize: NormalizeChannels::default(),
             nan: NanPolicy::default(),
             labels: LabelOptions::default(),
+            label_field: true,
             patch,
             augmentation: Augmentation::default(),
             outside: None,
@@ -82,9 +85,10 @@ impl PatchSetOptions {
             orientation: _,
             spacing,
             crop,
-            normalize: _,
+            normalize,
             nan: _,
-            labels: _,
+            labels,
+            label_field: _,
             patch,
             augmentation: _,
             outside,
@@ -100,6 +104,12 @@ impl PatchSetOptions {
             return Err(Error::choice(format!("{key}.spacing"), expected, format!("{spacing:?}")));
         }
         crop.as_ref().map_or(Ok(()), |crop| crop.check(&format!("{key}.crop")))?;
+        match normalize {
+            NormalizeChannels::All(normalize) => normalize.check(&format!("{key}.normalize"))?,
+            // How many there must be, the subjects say.
+            NormalizeChannels::Each(list) => normalize.check(&format!("{key}.normalize"), list.len())?,
+        }
+        labels.check(&format!("{key}.labels"))?;
         patch.check(&format!("{key}.patch"))?;
         outside.map_or(Ok(()), |outside| outside.check(&format!("{key}.outside")))
     }
@@ -107,8 +117,13 @@ impl PatchSetOptions {
     /// Returns the options of validation and test: the same, at fixed places, unchanged by chance.
     #[must_use]
     pub fn for_validation(&self) -> Self {
+        Self { patch: self.patch.for_validation(), ..self.unchanged() }
+    }
+
+    /// Returns the options of the same patches, at the same places, unchanged by chance.
+    #[must_use]
+    pub fn unchanged(&self) -> Self {
         Self {
-            patch: self.patch.for_validation(),
             augmentation: Augmentation::default(),
             outside: Some(self.outside()),
             label_interpolation: Some(self.label_interpolation()),

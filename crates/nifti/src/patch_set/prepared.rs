@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::orientation::Axes;
+use crate::places::LabelRegion;
 use crate::preprocess::DatasetStatistics;
 use crate::spatial::Lattice;
 use crate::subjects::{GEOMETRY_TOLERANCE, OpenSubject, Subject};
@@ -26,6 +27,8 @@ pub(super) struct Prepared {
     pub(super) weights: Option<Scan>,
     /// The number of its class, if it has one.
     pub(super) class: Option<u32>,
+    /// The regions that its patches lie about, in their order; none with other samplers.
+    pub(super) regions: Vec<LabelRegion>,
     /// What it belongs to.
     pub(super) group: Option<String>,
     /// What else is known about it.
@@ -70,8 +73,8 @@ impl Prepared {
         };
         let whole = Lattice::new(&first.voxel_to_world()?, first.shape(), &axes, options.spacing)?;
         let (cropped, facts) = (OnceLock::new(), Mutex::new(None));
-        let (group, about) = (None, BTreeMap::new());
-        Ok(Self { id, images, label, weights, class, group, about, whole, cropped, facts })
+        let (regions, group, about) = (Vec::new(), None, BTreeMap::new());
+        Ok(Self { id, images, label, weights, class, regions, group, about, whole, cropped, facts })
     }
 
     /// Returns how many channels its images have together.

@@ -30,7 +30,7 @@ use super::scan::Scan;
 /// | field | type and shape | |
 /// |---|---|---|
 /// | `image` | f32 [C, z, y, x] | interpolated once, normalised, varied |
-/// | `label` | u8, i16 or i32 [1, z, y, x] | where subjects have label maps; of the type that the largest value needs |
+/// | `label` | u8, i16 or i32 [1, z, y, x] | where subjects have label maps, unless left out; of the type that the largest value needs |
 /// | `class` | i64 | where subjects have classes |
 ///
 /// Sample `i` is patch `i % per_volume` of subject `i / per_volume` (a grid sampler has its own numbers, see
@@ -120,16 +120,19 @@ impl PatchSet {
     }
 
     fn of(
-        subjects: Vec<Prepared>,
+        mut subjects: Vec<Prepared>,
         options: PatchSetOptions,
         classes: &[String],
         training: Option<DatasetStatistics>,
         cache: Arc<Cache>,
     ) -> Result<Self, Error> {
-        let first = known::check(&subjects, &options)?;
+        known::check(&subjects, &options)?;
+        known::find_regions(&mut subjects, &options, &cache)?;
+        let first = &subjects[0];
         let channels = first.channels();
-        let labels =
-            first.label.is_some().then(|| known::label_type(&subjects, &options, &cache)).transpose()?;
+        let labels = (first.label.is_some() && options.label_field)
+            .then(|| known::label_type(&subjects, &options, &cache))
+            .transpose()?;
         let plan = known::plan(&subjects, &options, &cache)?;
         let [x, y, z] = options.patch.size;
         let mut fields = vec![Field::new::<f32>("image", &[channels, z, y, x])];
@@ -231,7 +234,11 @@ impl Dataset for PatchSet {
 
     fn id(&self, index: usize) -> String {
         let (subject, patch) = self.plan.at(index);
-        format!("{}, patch {patch}", self.subjects[subject].id)
+        let subject = &self.subjects[subject];
+        match subject.regions.get(patch) {
+            Some(region) => format!("{}, region {}", subject.id, region.label),
+            None => format!("{}, patch {patch}", subject.id),
+        }
     }
 
     fn class(&self, index: usize) -> Option<u32> {
@@ -239,11 +246,14 @@ impl Dataset for PatchSet {
     }
 
     fn fact(&self, index: usize, name: &str) -> Option<String> {
-        let (subject, _) = self.plan.at(index);
+        let (subject, patch) = self.plan.at(index);
         let subject = &self.subjects[subject];
         match name {
             "subject" | "volume" => Some(subject.id.clone()),
             "group" => subject.group.clone(),
+            "region" if !subject.regions.is_empty() => {
+                subject.regions.get(patch).map(|region| region.label.to_string())
+            }
             _ => subject.about.get(name).cloned(),
         }
     }
@@ -251,6 +261,8 @@ impl Dataset for PatchSet {
     fn facts(&self) -> Vec<String> {
         let mut names = vec!["subject".to_owned(), "volume".to_owned()];
         names.extend(self.subjects.iter().any(|subject| subject.group.is_some()).then(|| "group".to_owned()));
+        let by_region = matches!(self.options.patch.sampler, PatchSampler::Regions(_));
+        names.extend(by_region.then(|| "region".to_owned()));
         let about: BTreeSet<&String> =
             self.subjects.iter().flat_map(|subject| subject.about.keys()).collect();
         let others = about.into_iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>();

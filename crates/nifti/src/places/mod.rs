@@ -10,6 +10,7 @@ mod options;
 mod overlap;
 mod place;
 mod plan;
+mod regions;
 mod weights;
 
 pub use class_index::{ClassIndex, LabelMap};
@@ -20,6 +21,7 @@ pub use options::{FixedSampler, PatchOptions, PatchSampler, PlaceSources};
 pub use overlap::{Overlap, Percent};
 pub use place::{Place, Places};
 pub use plan::PatchPlan;
+pub use regions::{AllLabels, LabelRegion, MissingRegion, RegionLabels, RegionMiddle, Regions};
 pub use weights::{WeightRow, WeightSums, Weights};
 
 /// Returns the place x, y, z of the voxel at an offset into a volume of a shape.

@@ -11,6 +11,7 @@ use super::fraction::ForegroundFraction;
 use super::grid::Grid;
 use super::overlap::Overlap;
 use super::place::{Place, Places};
+use super::regions::{LabelRegion, RegionMiddle, Regions};
 use super::weights::Weights;
 use crate::affine::Affine;
 use crate::error::Error;
@@ -26,7 +27,8 @@ pub struct PatchOptions {
     /// The size of a patch in voxels, x, y, z, after orientation and spacing. Around a volume that is smaller is what `outside` says.
     #[cfg_attr(feature = "schema", schemars(inner(range(min = 1))))]
     pub size: [usize; 3],
-    /// How many patches of each volume an epoch has; by default 1. With `sampler: grid` it is left out, for the grid says.
+    /// How many patches of each volume an epoch has; by default 1. With `sampler: grid` and
+    /// `sampler: regions` it is left out, for they say.
     #[serde(default = "one")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub per_volume: usize,
@@ -36,8 +38,8 @@ pub struct PatchOptions {
     /// How much foreground a patch may have; by default any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreground_fraction: Option<ForegroundFraction>,
-    /// Where the patches of validation and test volumes lie: `center` (the default), or `{ grid: { overlap: … } }`. Nothing
-    /// is drawn there, so that the figures of two epochs compare.
+    /// Where the patches of validation and test volumes lie: `center` (the default), `{ grid: { overlap: … } }`, or `regions`.
+    /// Nothing is drawn there, so that the figures of two epochs compare.
     #[serde(default)]
     pub validation: FixedSampler,
 }
@@ -56,6 +58,8 @@ pub enum FixedSampler {
         #[serde(default)]
         overlap: Overlap,
     },
+    /// About the centroids of the regions that the sampler says, or of all labels.
+    Regions,
 }
 
 impl From<FixedSampler> for PatchSampler {
@@ -63,6 +67,7 @@ impl From<FixedSampler> for PatchSampler {
         match sampler {
             FixedSampler::Center => Self::Center,
             FixedSampler::Grid { overlap } => Self::Grid { overlap },
+            FixedSampler::Regions => Self::Regions(Regions::default()),
         }
     }
 }
@@ -100,6 +105,8 @@ pub enum PatchSampler {
         #[serde(default)]
         overlap: Overlap,
     },
+    /// One about each region of the label map, so that patch j of every volume is the same anatomical place.
+    Regions(Regions),
 }
 
 impl PatchOptions {
@@ -131,6 +138,10 @@ impl PatchOptions {
                 return Err(Error::choice(format!("{key}.per_volume"), expected, per_volume));
             }
         }
+        if matches!(sampler, PatchSampler::Regions(_)) && *per_volume != 1 {
+            let expected = "left out where there is a patch for each region";
+            return Err(Error::choice(format!("{key}.per_volume"), expected, per_volume));
+        }
         if let FixedSampler::Grid { overlap } = validation {
             overlap.check(&format!("{key}.validation.grid.overlap"), *size)?;
         }
@@ -147,10 +158,14 @@ impl PatchOptions {
     /// Returns the same for validation and test: at fixed places, with as many patches as those are, and any foreground.
     #[must_use]
     pub fn for_validation(&self) -> Self {
-        Self { per_volume: 1, sampler: self.validation.into(), foreground_fraction: None, ..self.clone() }
+        let sampler = match (self.validation, &self.sampler) {
+            (FixedSampler::Regions, PatchSampler::Regions(regions)) => PatchSampler::Regions(regions.fixed()),
+            (fixed, _) => fixed.into(),
+        };
+        Self { per_volume: 1, sampler, foreground_fraction: None, ..self.clone() }
     }
 
-    /// Returns how many patches an epoch has of a volume of `shape`.
+    /// Returns how many patches an epoch has of a volume of `shape`; 1 for each region, where they lie about regions.
     ///
     /// # Errors
     /// As [`Grid::new`], where the sampler is a grid.
@@ -163,7 +178,8 @@ impl PatchOptions {
 
     /// Returns whether labels must be at hand to draw a place or to accept it.
     pub fn needs_labels(&self) -> bool {
-        self.foreground_fraction.is_some() || self.sampler.needs_classes()
+        let by_label = self.sampler.needs_classes() || matches!(self.sampler, PatchSampler::Regions(_));
+        self.foreground_fraction.is_some() || by_label
     }
 }
 
@@ -174,6 +190,8 @@ pub struct PlaceSources<'a> {
     pub classes: Option<(&'a ClassIndex, Affine)>,
     /// Its weights.
     pub weights: Option<Weights<'a>>,
+    /// The regions that its patches lie about, in their order, and the map as of classes.
+    pub regions: Option<(&'a [LabelRegion], Affine)>,
 }
 
 impl PatchSampler {
@@ -205,21 +223,30 @@ impl PatchSampler {
             Self::Weights(place) if place.trim().is_empty() => {
                 Err(Error::choice(format!("{key}.weights"), "a column or a pattern of paths", "nothing"))
             }
+            Self::Regions(regions) => regions.check(&format!("{key}.regions")),
             Self::Weights(_) | Self::Uniform | Self::Center | Self::Grid { .. } => Ok(()),
         }
     }
 
-    /// Returns whether places do not depend on draws: in the middle, or a grid.
+    /// Returns whether places do not depend on draws: in the middle, a grid, or about centroids.
     pub fn is_fixed(&self) -> bool {
-        matches!(self, Self::Center | Self::Grid { .. })
+        match self {
+            Self::Center | Self::Grid { .. } => true,
+            Self::Regions(regions) => *regions == regions.fixed(),
+            Self::Uniform | Self::Foreground(_) | Self::Classes(_) | Self::Weights(_) => false,
+        }
     }
 
     /// Returns whether it draws by class, from a [`ClassIndex`].
     pub fn needs_classes(&self) -> bool {
-        matches!(self, Self::Foreground(_) | Self::Classes(_))
+        match self {
+            Self::Foreground(_) | Self::Classes(_) => true,
+            Self::Regions(regions) => regions.at == RegionMiddle::Voxel,
+            Self::Uniform | Self::Center | Self::Weights(_) | Self::Grid { .. } => false,
+        }
     }
 
-    /// Draws the place of a subject's patch number `patch`. Only a grid looks at the number.
+    /// Draws the place of a subject's patch number `patch`. Only a grid and regions look at the number.
     ///
     /// # Errors
     /// Refuses a subject without the classes or weights that the sampler needs, and a patch beyond the grid.
@@ -263,6 +290,14 @@ impl PatchSampler {
                     return Err(Error::choice("the number of a patch", expected, patch));
                 }
                 Ok(Place::at(grid.origin(patch)))
+            }
+            Self::Regions(regions) => {
+                let (of, map) = sources.regions.ok_or_else(|| missing("regions", "a label map"))?;
+                let region = of.get(patch).ok_or_else(|| {
+                    let expected = format!("below {}, one for each region", of.len());
+                    Error::choice("the number of a patch", expected, patch)
+                })?;
+                regions.draw(places, region, sources.classes.map(|(classes, _)| classes), &map, stream)
             }
         }
     }
@@ -377,7 +412,7 @@ mod tests {
         let labels = labels();
         let index = index(&labels, [20; 3]);
         let places = Places::new([20; 3], [6; 3]).unwrap();
-        let sources = PlaceSources { classes: Some((&index, Affine::IDENTITY)), weights: None };
+        let sources = PlaceSources { classes: Some((&index, Affine::IDENTITY)), ..PlaceSources::default() };
         let sampler = PatchSampler::Foreground(0.25);
         let mut stream = stream();
         let (mut around, mut twos) = (0, 0);
@@ -400,7 +435,7 @@ mod tests {
     fn classes_come_by_their_ratios() {
         let index = index(&labels(), [20; 3]);
         let places = Places::new([20; 3], [6; 3]).unwrap();
-        let sources = PlaceSources { classes: Some((&index, Affine::IDENTITY)), weights: None };
+        let sources = PlaceSources { classes: Some((&index, Affine::IDENTITY)), ..PlaceSources::default() };
         let sampler = PatchSampler::Classes([(0, 1.0), (1, 2.0), (2, 5.0), (3, 0.0)].into());
         let mut stream = stream();
         let mut counts = [0; 3];
@@ -418,7 +453,7 @@ mod tests {
     fn the_share_of_an_absent_class_goes_to_the_others_and_is_counted() {
         let index = index(&labels(), [20; 3]);
         let places = Places::new([20; 3], [6; 3]).unwrap();
-        let sources = PlaceSources { classes: Some((&index, Affine::IDENTITY)), weights: None };
+        let sources = PlaceSources { classes: Some((&index, Affine::IDENTITY)), ..PlaceSources::default() };
         let sampler = PatchSampler::Classes([(1, 1.0), (2, 3.0), (9, 4.0)].into());
         let counted = super::super::Fallbacks::default();
         let mut stream = stream();
@@ -446,6 +481,7 @@ mod tests {
                 row: &rows(VoxelSlice::U8(&zeros), [2; 3]),
                 map: Affine::IDENTITY,
             }),
+            regions: None,
         };
         let places = Places::new([2; 3], [1; 3]).unwrap();
         for (sampler, expected) in [
@@ -476,7 +512,10 @@ mod tests {
         // The grid is mirrored on x.
         let map = Affine([[-1.0, 0.0, 0.0, 9.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]);
         let row = rows(voxels, [10; 3]);
-        let sources = PlaceSources { classes: None, weights: Some(Weights { sums: &sums, row: &row, map }) };
+        let sources = PlaceSources {
+            weights: Some(Weights { sums: &sums, row: &row, map }),
+            ..PlaceSources::default()
+        };
         let places = Places::new([10; 3], [3; 3]).unwrap();
         let place = PatchSampler::Weights("w".to_owned()).draw(&places, &sources, 0, &mut stream()).unwrap();
         assert_eq!((place.voxel, place.origin), (Some([4, 5, 5]), [3, 4, 4]));
@@ -601,6 +640,7 @@ mod tests {
             let sources = PlaceSources {
                 classes: Some((&index, Affine::IDENTITY)),
                 weights: Some(Weights { sums: &sums, row: &rows(voxels, shape), map: Affine::IDENTITY }),
+                regions: None,
             };
             let places = Places::new(shape, size).unwrap();
             for (position, origin) in origins.into_iter().enumerate() {

@@ -1,14 +1,11 @@
-//! The embeddings of a whole set, and what they are worth.
+//! What the embeddings of a set are worth.
 
-use batchwright_core::{Loader, LoaderOptions, SampleId, Sequence};
 use batchwright_pairs::metrics::{Verification, neighbours, retrieval};
 use batchwright_pairs::{Distance, EmbeddingError, Embeddings};
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::{MetricError, Siamese};
-use crate::error::{Doing, Error};
+use super::MetricError;
 use crate::task::{Conclusion, Totals};
-use crate::tensors::Feeder;
 
 /// Neighbours that vote for a class.
 const NEIGHBOURS: usize = 5;
@@ -16,84 +13,6 @@ const NEIGHBOURS: usize = 5;
 const RETRIEVED: usize = 10_000;
 /// As [`RETRIEVED`], for the figures of all pairs.
 const VERIFIED: usize = 1_024;
-
-/// The embeddings of a set, in the order that they came in.
-#[derive(Clone, Debug)]
-pub struct Embedded {
-    /// The embeddings, with the labels of the samples; 0 for all where they have none.
-    pub embeddings: Embeddings,
-    /// Whether the samples have labels (a field `label`).
-    pub labelled: bool,
-    /// The index of each sample in the data set; counted from 0 where the sequence does not say.
-    pub indices: Vec<usize>,
-    /// Who they are; empty where the sequence does not say.
-    pub samples: Vec<SampleId>,
-    /// Samples that were left out.
-    pub warnings: Vec<String>,
-}
-
-/// Embeds the field `image` of every sample of epoch 0 of a sequence, which should be one without augmentation and in order: without gradients, with a
-/// loader of its own. What `task` has learned and its memory stay as they are.
-///
-/// It keeps `4 * embedding` bytes of each sample.
-///
-/// # Errors
-/// Says which batch could not be loaded, or does not fit the network.
-pub fn embed(
-    task: &Siamese,
-    sequence: impl Sequence + 'static,
-    options: &LoaderOptions,
-) -> Result<Embedded, Error> {
-    let name = "embedded";
-    let _guard = tch::no_grad_guard();
-    let mut feeder = Feeder::new(task.device())?;
-    let memory = match task.device() {
-        Device::Cuda(_) => feeder.memory(),
-        _ => std::sync::Arc::clone(&options.memory),
-    };
-    let mut loader = Loader::new(sequence, LoaderOptions { epochs: Some(1), memory, ..options.clone() });
-    let (mut values, mut labels, mut samples, mut labelled) = (Vec::new(), Vec::new(), Vec::new(), true);
-    while let Some(batch) = loader.next_batch() {
-        let batch =
-            batch.map_err(|source| Error::Load { name: name.to_owned(), source: Box::new(source) })?;
-        if batch.is_empty() {
-            continue;
-        }
-        let batch = feeder.feed(batch)?;
-        let failed = |source| Error::Task { doing: "embed a batch", step: 0, source };
-        let images = task.samples(&batch, "image").map_err(failed)?;
-        let rows = task.encode(&images).doing("embed a batch")?;
-        values.extend(floats(&rows).doing("fetch embeddings")?);
-        if batch.fields().any(|field| field.name == "label") {
-            let column = Siamese::column(&batch, "label").map_err(failed)?;
-            let column = whole(&column).doing("fetch labels")?;
-            labels.extend(numbered(&column).map_err(|error| failed(error.into()))?);
-        } else {
-            labelled = false;
-            labels.resize(labels.len() + batch.len(), 0);
-        }
-        samples.extend_from_slice(&batch.samples);
-    }
-    if labels.is_empty() {
-        return Err(Error::Empty { name: name.to_owned() });
-    }
-    let indices = if samples.len() == labels.len() {
-        samples.iter().map(|sample| sample.index).collect()
-    } else {
-        samples.clear();
-        (0..labels.len()).collect()
-    };
-    let warnings = loader.left_out().iter().map(|left_out| {
-        format!("sample {} ({}) was left out: {}", left_out.index, left_out.id, left_out.error)
-    });
-    let warnings = warnings.collect();
-    let embeddings = Embeddings::new(values, task.embedding(), labels).map_err(|source| Error::Task {
-        doing: "embed a set",
-        step: 0,
-        source: source.into(),
-    })?;
-    Ok(Embedded { embeddings, labelled, indices, samples, warnings })
-}
 
 pub(super) fn floats(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
     Vec::try_from(tensor.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?.f_view(-1)?)

@@ -19,16 +19,27 @@ const LEAST_LENGTH: f64 = 1e-12;
 /// Maps images `[N, C, y, x]` or volumes `[N, C, z, y, x]` to embeddings `[N, embedding]`.
 ///
 /// A block is a convolution, what halves the sides (rounded down), a normalization and the nonlinearity; a residual one has a second
-/// convolution with its normalization, and the halved input, mapped by a 1 x 1 convolution, is added before the last nonlinearity. The mean over the
-/// places (or all places) of the last block goes through a linear layer. Weights begin as `PyTorch`'s do by default.
+/// convolution with its normalization, and the halved input, mapped by a 1 x 1 convolution, is added before the last nonlinearity. Further blocks
+/// keep the sides. The mean over the places (or all places) of the last block goes through a linear layer, or each place through a convolution. Weights begin as `PyTorch`'s do by default.
 #[derive(Debug)]
 pub struct Encoder {
+    orientations: Option<i64>,
     blocks: Vec<Block>,
-    embedding: Linear,
+    last: Last,
+    /// Of a learned embedding.
+    numbers: i64,
+    histogram: Option<f64>,
     activation: Activation,
-    pool: Pool,
     dropout: f64,
     normalize: bool,
+}
+
+/// What makes an embedding of the last block.
+#[derive(Debug)]
+enum Last {
+    Mean(Linear),
+    Flatten(Linear),
+    Map(Convolution),
 }
 
 impl Encoder {
@@ -67,28 +78,68 @@ impl Encoder {
             let expected = "at least 0 and below 1";
             return Err(MetricError::Range { key: "encoder.dropout", found: settings.dropout, expected });
         }
-        let least = 1_i64.checked_shl(channels.len() as u32).filter(|least| 0 < *least).unwrap_or(i64::MAX);
+        let orientations = settings.orientations.map(|n| positive("encoder.orientations", n)).transpose()?;
+        if orientations.is_some() && (shape.len() != 3 || shape[0] != 1) {
+            let why = "edges have directions in images with one channel";
+            return Err(MetricError::Together { key: "encoder.orientations", with: "these samples", why });
+        }
+        if let Some(length) = settings.histogram {
+            if !(0.0 < length && length.is_finite()) {
+                let (key, expected) = ("encoder.histogram", "finite and above 0");
+                return Err(MetricError::Range { key, found: length, expected });
+            }
+            if shape.len() != 3 || shape[0] != 1 || shape[1..].iter().any(|&side| side < LEAST_SIDE) {
+                let why = "it is of images with one channel, at least 28 x 28";
+                return Err(MetricError::Together { key: "encoder.histogram", with: "these samples", why });
+            }
+        }
+        let halvings = channels.len() + usize::from(orientations.is_some());
+        let least = 1_i64.checked_shl(halvings as u32).filter(|least| 0 < *least).unwrap_or(i64::MAX);
         if shape[1..].iter().any(|side| *side < least) {
-            return Err(MetricError::TooSmall { sides: shape[1..].to_vec(), blocks: channels.len(), least });
+            return Err(MetricError::TooSmall { sides: shape[1..].to_vec(), blocks: halvings, least });
+        }
+        if let Some(orientations) = orientations {
+            shape = vec![1 + orientations, shape[1] / 2, shape[2] / 2];
         }
         let mut blocks = Vec::new();
         for (i, &to) in channels.iter().enumerate() {
-            blocks.push(Block::new(&(path / i), shape[0], to, shape.len() - 1, settings)?);
+            let halve = Some(settings.halve);
+            blocks.push(Block::new(&(path / i), shape[0], to, shape.len() - 1, halve, settings)?);
             shape[0] = to;
             shape[1..].iter_mut().for_each(|side| *side /= 2);
         }
-        let features = match settings.pool {
-            Pool::Mean => shape[0],
-            Pool::Flatten => shape.iter().product(),
+        for (i, &to) in settings.further.iter().enumerate() {
+            let to = positive("encoder.further", to)?;
+            let at = path / (channels.len() + i);
+            blocks.push(Block::new(&at, shape[0], to, shape.len() - 1, None, settings)?);
+            shape[0] = to;
+        }
+        let places: i64 = shape[1..].iter().product();
+        let path = path / "embedding";
+        let (last, numbers) = match settings.pool {
+            Pool::Mean => (Last::Mean(Linear::new(&path, shape[0], embedding)?), embedding),
+            Pool::Flatten => (Last::Flatten(Linear::new(&path, shape[0] * places, embedding)?), embedding),
+            Pool::Map => {
+                let map = Convolution::new(&path, [shape[0], embedding], 3, 1, shape.len() - 1, true)?;
+                (Last::Map(map), embedding * places)
+            }
         };
         Ok(Self {
+            orientations,
             blocks,
-            embedding: Linear::new(&(path / "embedding"), features, embedding)?,
+            last,
+            numbers,
+            histogram: settings.histogram,
             activation: settings.activation,
-            pool: settings.pool,
             dropout: settings.dropout,
             normalize,
         })
+    }
+
+    /// Returns how many numbers an embedding has: with the histogram, where there is one and it is not trained.
+    pub fn numbers(&self, training: bool) -> usize {
+        let beside = if self.histogram.is_some() && !training { histogram_numbers() } else { 0 };
+        (self.numbers + beside) as usize
     }
 
     /// Encodes floats `[N, C, y, x]` or `[N, C, z, y, x]` into `[N, embedding]`. In training, features are dropped and running statistics of a batch
@@ -97,21 +148,89 @@ impl Encoder {
     /// # Errors
     /// Gives libtorch's error where it refuses.
     pub fn encode(&self, samples: &Tensor, training: bool) -> Result<Tensor, TchError> {
-        let mut x = samples.shallow_clone();
+        let mut x = match self.orientations {
+            Some(directions) => edges(samples, directions)?,
+            None => samples.shallow_clone(),
+        };
         for block in &self.blocks {
             x = block.forward(&x, self.activation, training)?;
         }
-        x = x.f_flatten(2, -1)?;
-        x = match self.pool {
-            Pool::Mean => x.f_mean_dim(-1_i64, false, None)?,
-            Pool::Flatten => x.f_flatten(1, -1)?,
+        x = match &self.last {
+            Last::Mean(_) => x.f_flatten(2, -1)?.f_mean_dim(-1_i64, false, None)?,
+            Last::Flatten(_) => x.f_flatten(1, -1)?,
+            Last::Map(_) => x,
         };
         if training && 0.0 < self.dropout {
             x = x.f_dropout(self.dropout, true)?;
         }
-        x = self.embedding.forward(&x)?;
-        if self.normalize { unit(&x) } else { Ok(x) }
+        x = match &self.last {
+            Last::Mean(linear) | Last::Flatten(linear) => linear.forward(&x)?,
+            Last::Map(map) => map.forward(&x)?.f_flatten(1, -1)?,
+        };
+        let x = if self.normalize { unit(&x)? } else { x };
+        match self.histogram {
+            Some(length) if !training => Tensor::f_cat(&[x, histogram(samples)?.f_mul_scalar(length)?], 1),
+            _ => Ok(x),
+        }
     }
+}
+
+/// Over how many pixels a drawing is smoothed before its edges are looked for: those that are learned from, and those of a histogram.
+const SMOOTHED: i64 = 3;
+const SMOOTHED_MORE: i64 = 5;
+/// The directions of a histogram, and its cells along each side, which overlap by half.
+const DIRECTIONS: i64 = 8;
+const CELLS: i64 = 13;
+/// The least side that a histogram is of.
+const LEAST_SIDE: i64 = 2 * (CELLS + 1);
+
+/// Returns how strong the edges of drawings `[N, 1, y, x]` are in each of so many directions, `[N, directions, y, x]`.
+///
+/// The gradient g of the image (smoothed, central differences, 0 outside) has the direction t, modulo pi. Direction i of n takes
+/// `|g| max(0, 1 - |t - i pi / n| n / pi)`, so that each gradient is shared by its two neighbours.
+fn directed(samples: &Tensor, smoothed: i64, directions: i64) -> Result<Tensor, TchError> {
+    let smooth = samples.f_avg_pool2d([smoothed; 2], [1, 1], [smoothed / 2; 2], false, true, None)?;
+    let padded = smooth.f_constant_pad_nd([1, 1, 1, 1])?;
+    let (height, width) = (samples.size()[2], samples.size()[3]);
+    let columns = padded.f_narrow(2, 1, height)?;
+    let rows = padded.f_narrow(3, 1, width)?;
+    let gx = columns.f_narrow(3, 2, width)?.f_sub(&columns.f_narrow(3, 0, width)?)?;
+    let gy = rows.f_narrow(2, 2, height)?.f_sub(&rows.f_narrow(2, 0, height)?)?;
+    let strength = gx.f_square()?.f_add(&gy.f_square()?)?.f_add_scalar(1e-12)?.f_sqrt()?;
+    let angle = gy.f_atan2(&gx)?;
+    let pi = std::f64::consts::PI;
+    let step = pi / directions as f64;
+    let mut channels = Vec::new();
+    for direction in 0..directions {
+        let away = angle.f_sub_scalar(direction as f64 * step - pi / 2.0)?.f_remainder(pi)?;
+        let away = away.f_sub_scalar(pi / 2.0)?.f_abs()?;
+        let share = away.f_mul_scalar(-1.0 / step)?.f_add_scalar(1.0)?.f_relu()?;
+        channels.push(share.f_mul(&strength)?);
+    }
+    Tensor::f_cat(&channels, 1)
+}
+
+/// Returns the mean of 2 x 2 pixels, and how strong edges are there in each of so many directions: `[N, 1 + directions, y / 2, x / 2]` of
+/// `[N, 1, y, x]`. The square root of the mean over 2 x 2 pixels evens out the weak and the strong.
+fn edges(samples: &Tensor, directions: i64) -> Result<Tensor, TchError> {
+    let mean = halved(&directed(samples, SMOOTHED, directions)?, false)?;
+    // The root is steep at 0; the shift brings nothing to nothing.
+    let roots = mean.f_add_scalar(1e-4)?.f_sqrt()?.f_sub_scalar(1e-2)?;
+    Tensor::f_cat(&[halved(samples, false)?, roots], 1)
+}
+
+/// Returns how many numbers a histogram has.
+fn histogram_numbers() -> i64 {
+    DIRECTIONS * CELLS * CELLS
+}
+
+/// Returns the edges of drawings `[N, 1, y, x]` in each direction and cell, of length 1.
+fn histogram(samples: &Tensor) -> Result<Tensor, TchError> {
+    let edges = directed(samples, SMOOTHED_MORE, DIRECTIONS)?;
+    let stride = [2, 3].map(|axis: usize| samples.size()[axis] / (CELLS + 1));
+    let cells = edges.f_avg_pool2d(stride.map(|stride| 2 * stride), stride, [0, 0], false, true, None)?;
+    let cells = cells.f_narrow(2, 0, CELLS)?.f_narrow(3, 0, CELLS)?;
+    unit(&cells.f_sqrt()?.f_flatten(1, -1)?)
 }
 
 /// Scales rows to length 1.
@@ -143,7 +262,7 @@ impl Linear {
 struct Block {
     first: Convolution,
     first_norm: Normalization,
-    halve: Halve,
+    halve: Option<Halve>,
     rest: Option<Rest>,
 }
 
@@ -161,11 +280,12 @@ impl Block {
         from: i64,
         to: i64,
         axes: usize,
+        halve: Option<Halve>,
         settings: &config::Encoder,
     ) -> Result<Self, TchError> {
-        let (kernel, stride) = match settings.halve {
-            Halve::Pool => (3, 1),
-            Halve::Stride => (4, 2),
+        let (kernel, stride) = match halve {
+            Some(Halve::Pool) | None => (3, 1),
+            Some(Halve::Stride) => (4, 2),
         };
         // The shift of a normalization takes the place of a bias.
         let bias = settings.norm == Norm::None;
@@ -181,7 +301,7 @@ impl Block {
         Ok(Self {
             first: Convolution::new(&(path / "first"), [from, to], kernel, stride, axes, bias)?,
             first_norm: Normalization::new(&(path / "first_norm"), to, settings.norm)?,
-            halve: settings.halve,
+            halve,
             rest,
         })
     }
@@ -189,13 +309,17 @@ impl Block {
     fn forward(&self, x: &Tensor, activation: Activation, training: bool) -> Result<Tensor, TchError> {
         let mut y = self.first.forward(x)?;
         // Before the normalization, which then has a quarter of the work.
-        if self.halve == Halve::Pool {
+        if self.halve == Some(Halve::Pool) {
             y = halved(&y, true)?;
         }
         y = activate(&self.first_norm.forward(&y, training)?, activation)?;
         let Some(Rest { second, second_norm, around }) = &self.rest else { return Ok(y) };
         y = second_norm.forward(&second.forward(&y)?, training)?;
-        activate(&y.f_add(&around.forward(&halved(x, false)?)?)?, activation)
+        let around = match self.halve {
+            Some(_) => around.forward(&halved(x, false)?)?,
+            None => around.forward(x)?,
+        };
+        activate(&y.f_add(&around)?, activation)
     }
 }
 

@@ -12,7 +12,6 @@ use batchwright_config::{Distance, MetricLoss, Mining};
 use batchwright_core::BoxError;
 use tch::{Device, Kind, Reduction, TchError, Tensor, nn};
 
-pub use embed::{Embedded, embed};
 pub use encoder::Encoder;
 pub use losses::{
     Candidates, contrastive, contrastive_in_batch, multi_similarity, nt_xent, pairwise, prototypical,
@@ -20,7 +19,7 @@ pub use losses::{
 };
 use memory::Memory;
 pub use mining::{Triplets, all_triplets, hardness, mine, triplet_in_batch};
-pub use show::{principal, scatter};
+pub use show::scatter;
 
 use crate::pictures::Pictures;
 use crate::task::{Conclusion, Losses, Step, Task, Totals};
@@ -180,7 +179,11 @@ impl Siamese {
         let config::Siamese { encoder, embedding, normalize, loss, memory } = settings;
         check(*loss)?;
         let encoder = Encoder::new(&(path / "encoder"), encoder, *embedding, *normalize, sample)?;
-        let numbers = *embedding as i64;
+        let numbers = encoder.numbers(true) as i64;
+        if encoder.numbers(false) != encoder.numbers(true) && *loss == MetricLoss::Similarity {
+            let why = "it weighs the numbers that it was trained with";
+            return Err(MetricError::Together { key: "loss: similarity", with: "encoder.histogram", why });
+        }
         let head = if *loss == MetricLoss::Similarity {
             let path = path / "head";
             Some(Head {
@@ -203,12 +206,12 @@ impl Siamese {
             None => None,
         };
         Ok(Self {
+            embedding: encoder.numbers(false),
             encoder,
             loss: *loss,
             head,
             memory,
             sample: sample.iter().map(|&n| n as i64).collect(),
-            embedding: *embedding,
             device: path.device(),
         })
     }
@@ -517,6 +520,11 @@ fn check(loss: MetricLoss) -> Result<(), MetricError> {
 }
 
 impl Task for Siamese {
+    fn embed(&self, batch: &TensorBatch) -> Result<Tensor, BoxError> {
+        let field = ["image", "a", "anchor"].into_iter().find(|name| batch.get(name).is_ok());
+        Ok(self.encoder.encode(&self.samples(batch, field.unwrap_or("image"))?, false)?)
+    }
+
     fn loss(&self, batch: &TensorBatch, step: Step) -> Result<Losses, BoxError> {
         self.compute(batch, step)
     }

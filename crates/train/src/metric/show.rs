@@ -1,8 +1,10 @@
 //! Pictures of what an encoder finds hard, and of where it puts samples.
 
 use batchwright_core::BoxError;
+use batchwright_pairs::Embeddings;
+use batchwright_pairs::metrics::principal_components;
 use ndarray::ArrayD;
-use tch::{Kind, TchError, Tensor};
+use tch::Tensor;
 
 use super::embed::{floats, whole};
 use super::{Parts, Siamese, squared_distances};
@@ -85,24 +87,15 @@ fn hardest(listed: impl Iterator<Item = (f32, Vec<usize>)>, greatest: bool) -> V
     listed.into_iter().map(|(_, samples)| samples).collect()
 }
 
-/// Returns where embeddings `[n, d]` lie along the two directions in which they vary most (principal components), the greatest weight of each direction positive.
-/// Embeddings of one number get 0 for the second.
-///
-/// # Errors
-/// Gives libtorch's error where it refuses.
-pub fn principal(embeddings: &Tensor) -> Result<Vec<[f32; 2]>, TchError> {
-    let x = embeddings.f_detach()?.f_to_kind(Kind::Double)?;
-    let x = x.f_sub(&x.f_mean_dim(0_i64, true, None)?)?;
-    let (_, directions) = x.f_tr()?.f_matmul(&x)?.f_linalg_eigh("L")?;
-    let d = directions.size()[1];
-    // The last are those of the greatest variance.
-    let kept = d.min(2);
-    let directions = directions.f_narrow(1, d - kept, kept)?.f_flip([1])?;
-    let greatest = directions.f_abs()?.f_argmax(0, true)?;
-    let signs = directions.f_gather(0, &greatest, false)?.f_sign()?;
-    let places = floats(&x.f_matmul(&directions.f_mul(&signs)?)?)?;
+/// Returns where embeddings `[n, d]` lie along the two directions in which they vary most. Those of one number get 0 for the second.
+fn principal(embeddings: &Tensor) -> Result<Vec<[f32; 2]>, BoxError> {
+    let size = embeddings.size();
+    let (n, dimensions) = (size[0] as usize, size[1] as usize);
+    let embeddings = Embeddings::new(floats(embeddings)?, dimensions, vec![0; n])?;
+    let kept = dimensions.min(2);
+    let places = principal_components(&embeddings, kept)?.project(&embeddings)?;
     let of = |row: &[f32]| [row[0], row.get(1).copied().unwrap_or(0.0)];
-    Ok(places.chunks_exact(kept as usize).map(of).collect())
+    Ok(places.chunks_exact(kept).map(of).collect())
 }
 
 /// Draws points in the colours of their labels: an array `[1, 3, y, x]` of values 0 to 1, the second coordinate up.
