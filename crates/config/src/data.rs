@@ -320,8 +320,7 @@ pub struct Align {
     /// The standard deviation of the ink along x and along y, as a fraction of the side.
     #[schemars(range(min = 0.01, max = 1))]
     pub spread: f64,
-    /// The least spread along an axis, as a fraction of that along both together, that is widened: thinner ink stays thin. 1
-    /// scales both axes alike.
+    /// The least spread along an axis, as a fraction of that along both together, that is widened: thinner ink stays thin.
     #[schemars(range(min = 0.01, max = 1))]
     pub aspect: f64,
 }

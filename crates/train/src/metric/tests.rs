@@ -470,3 +470,61 @@ fn a_scatter_shows_each_label_in_its_colour() {
     }
     assert_eq!(colours.len(), 3, "white and one colour for each label");
 }
+
+/// Stripes of 4 pixels in an image of 32 x 32, upright or lying.
+fn stripes(upright: bool) -> Tensor {
+    let pixel = |at: usize| {
+        let along = if upright { at % 32 } else { at / 32 };
+        if along / 4 % 2 == 0 { 1.0_f32 } else { 0.0 }
+    };
+    Tensor::from_slice(&(0..32 * 32).map(pixel).collect::<Vec<_>>()).view([1, 1, 32, 32])
+}
+
+#[test]
+fn edges_of_drawings_have_directions_and_an_embedding_can_be_a_map_with_a_histogram_beside_it() {
+    let store = nn::VarStore::new(Device::Cpu);
+    let settings = config::Encoder {
+        orientations: Some(4),
+        further: vec![5],
+        pool: Pool::Map,
+        histogram: Some(0.5),
+        ..encoder_settings()
+    };
+    let blocks = settings.channels.len();
+    let encoder = Encoder::new(&store.root(), &settings, 3, true, [1, 32, 32]).unwrap();
+    // Orientations halve the sides, and so does every block.
+    let places = (32_usize >> (1 + blocks)).pow(2);
+    assert_eq!((encoder.numbers(true), encoder.numbers(false)), (3 * places, 3 * places + 8 * 13 * 13));
+    let encode = |drawing: &Tensor, training| {
+        let _guard = tch::no_grad_guard();
+        encoder.encode(drawing, training).unwrap()
+    };
+    let (upright, lying) = (stripes(true), stripes(false));
+    assert_eq!(encode(&upright, true).size(), [1, 3 * places as i64]);
+    let embedded = encode(&upright, false);
+    let length = |part: Tensor| part.square().sum(Kind::Float).sqrt().double_value(&[]);
+    assert!((length(embedded.narrow(1, 0, 3 * places as i64)) - 1.0).abs() < 1e-4);
+    let histogram = |drawing: &Tensor| encode(drawing, false).narrow(1, 3 * places as i64, 8 * 13 * 13);
+    assert!((length(histogram(&upright)) - 0.5).abs() < 1e-4);
+    // The edges of upright stripes run along y: all their gradients have direction 0, those of lying ones the fifth of eight.
+    for (drawing, direction) in [(&upright, 0), (&lying, 4)] {
+        let shares =
+            histogram(drawing).view([8, 13 * 13]).square().sum_dim_intlist(1_i64, false, Kind::Float);
+        let inner = shares.double_value(&[direction]) / 0.25;
+        // The border of the image has edges of its own.
+        assert!(0.8 < inner, "{inner} of direction {direction}");
+    }
+    assert_eq!(encode(&upright, false), encode(&upright, false));
+    let refused = |settings: config::Encoder, sample: &[usize]| {
+        Encoder::new(&nn::VarStore::new(Device::Cpu).root(), &settings, 3, true, sample)
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(refused(settings.clone(), &[3, 32, 32]).contains("one channel"));
+    assert!(
+        refused(config::Encoder { histogram: Some(-1.0), ..settings.clone() }, &[1, 32, 32])
+            .contains("histogram")
+    );
+    let small = config::Encoder { orientations: None, ..settings };
+    assert!(refused(small, &[1, 27, 32]).contains("28 x 28"));
+}
