@@ -149,14 +149,20 @@ fn exercise(name: &str) {
         assert_eq!((&proof["never"], &proof["repeated"]), (&proof["dropped"], &0.into()), "{proof}");
     }
     assert_eq!(0 < proof["dropped"].as_u64().unwrap(), name == "bench-small", "{proof}");
-    let is_paired = ["siamese-glyphs", "siamese-ixi"].contains(&name);
-    if is_paired {
+    // Pairs are half positives; of triplets each has one.
+    let parts = match name {
+        "siamese-glyphs" => 2,
+        "siamese-ixi" => 3,
+        _ => 1,
+    };
+    if 1 < parts {
         let tuples = &proof["tuples"];
         let (count, positives) = (tuples["count"].as_u64().unwrap(), tuples["positives"].as_u64().unwrap());
-        assert!(count.abs_diff(2 * positives) <= 1 && tuples["wrong"] == 0, "{proof}");
+        let expected = if parts == 2 { count / 2 } else { count };
+        assert!(positives.abs_diff(expected) <= 1 && tuples["wrong"] == 0, "{proof}");
     }
     run("batch", &["--epoch", "3", "--index", "1", "--out", "batch"]);
-    assert!(place.path(if is_paired { "batch/b.npy" } else { "batch/image.npy" }).exists());
+    assert!(place.path("batch").join(["image.npy", "b.npy", "negative.npy"][parts - 1]).exists());
     run("preview", &["--count", "16"]);
     run("bench", &["--seconds", "0.2", "--warm", "0", "--json"]);
     if shipped.trains {
@@ -170,11 +176,8 @@ fn exercise(name: &str) {
             assert_eq!(pictures, 3, "reconstructions, samples, traversal");
         } else {
             assert!(summary["metrics"]["val_auc"].is_f64(), "{summary}");
-            let expected = if is_paired { 2 } else { 3 };
-            assert_eq!(
-                pictures, expected,
-                "hardest positives and negatives; where samples stand alone, their map"
-            );
+            // Hardest positives and negatives, and where samples stand alone their map; or hardest triplets.
+            assert_eq!(pictures, [3, 2, 1][parts - 1]);
         }
         run("eval", &[&threads[..], &["--checkpoint", "latest"]].concat());
     }
