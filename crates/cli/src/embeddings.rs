@@ -1,12 +1,12 @@
 //! What the embeddings of a Siamese network are worth: neighbours, verification, episodes, pictures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use batchwright_config::{Config, Plain, SampleBatches, Source};
+use batchwright_config::{Config, Samples, Singles, Source};
 use batchwright_core::{
     Batch, BatchOptions, Batches, BoxError, Context, DType, Dataset, Sequence, Sequential,
 };
@@ -32,12 +32,6 @@ const HARDEST: usize = 8;
 /// Couples of classes that are taken for each other, in the report.
 const CONFUSED: usize = 10;
 
-/// A set, embedded.
-struct Embedded {
-    rows: Embeddings,
-    labels: Option<Vec<u32>>,
-}
-
 fn refused(error: EmbeddingError) -> Failure {
     Failure::usage(anyhow!(error).context("the embeddings cannot be compared so"))
 }
@@ -46,54 +40,61 @@ fn ours(error: impl Into<anyhow::Error>) -> Failure {
     Failure::ours(error.into())
 }
 
-/// One view of a sequence: its batches of one epoch.
-struct View {
-    batches: Arc<SampleBatches>,
+/// One view of samples: the batches of one epoch.
+struct View<S> {
+    sequence: S,
     epoch: u64,
 }
 
-impl Sequence for View {
+impl<S: Sequence> Sequence for View<S> {
     fn len(&self) -> usize {
-        self.batches.len()
+        self.sequence.len()
     }
     fn get(&self, _: u64, index: usize) -> std::result::Result<Batch, BoxError> {
-        self.batches.get(self.epoch, index)
+        self.sequence.get(self.epoch, index)
     }
 }
 
-/// Embeds each sample of a set: as it is, and, if there are to be more views, the mean with those.
-fn embed(
-    trainer: &mut Trainer,
-    task: &dyn Task,
-    plain: &Arc<SampleBatches>,
-    varied: Option<&Arc<SampleBatches>>,
-    views: usize,
-) -> Result<Embedded> {
-    let of = |batches: &Arc<SampleBatches>, epoch| -> Arc<dyn Sequence> {
-        Arc::new(View { batches: Arc::clone(batches), epoch })
-    };
-    let mut all = trainer.embed(task, of(plain, 0)).map_err(failure)?;
-    if let Some(varied) = varied {
-        for view in 1..views {
-            let more = trainer.embed(task, of(varied, view as u64)).map_err(failure)?;
-            for (sum, value) in all.values.iter_mut().zip(more.values) {
-                *sum += value;
-            }
+/// A trained network, and how samples are given to it.
+pub(crate) struct Encoder<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) trainer: &'a mut Trainer,
+    pub(crate) task: &'a dyn Task,
+    /// How often each sample is looked at: as it is, and varied.
+    pub(crate) views: usize,
+}
+
+impl Encoder<'_> {
+    /// Embeds each sample of a set: the mean over its views, of which `view(0)` has the samples as they are.
+    fn mean<S: Sequence + 'static>(&mut self, view: impl Fn(u64) -> Result<S>) -> Result<(Vec<f32>, usize)> {
+        let mut all = self.trainer.embed(self.task, Arc::new(view(0)?)).map_err(failure)?;
+        for epoch in 1..self.views as u64 {
+            let varied = View { sequence: view(epoch)?, epoch };
+            let more = self.trainer.embed(self.task, Arc::new(varied)).map_err(failure)?;
+            all.values.iter_mut().zip(more.values).for_each(|(sum, value)| *sum += value);
         }
+        all.values.iter_mut().for_each(|value| *value /= self.views as f32);
+        Ok((all.values, all.dimensions))
     }
-    for value in &mut all.values {
-        *value /= views as f32;
+
+    /// Embeds each sample of a set, with its class, or class 0 where there are none.
+    fn embed(&mut self, samples: &Samples) -> Result<Embeddings> {
+        let config = self.config;
+        let (values, dimensions) = self.mean(|view| {
+            let samples = if view == 0 { samples.unchanged() } else { samples.clone() };
+            config.in_order(samples, "evaluated").map_err(open::failure)
+        })?;
+        let classes = (0..samples.len()).map(|index| samples.class(index).unwrap_or(0)).collect();
+        Embeddings::new(values, dimensions, classes).map_err(refused)
     }
-    let data = plain.dataset();
-    // Samples left out as bad are not among them.
-    let labels: Option<Vec<u32>> = all.samples.iter().map(|&index| data.class(index)).collect();
-    let given = labels.clone().unwrap_or_else(|| vec![0; all.samples.len()]);
-    let rows = Embeddings::new(all.values, all.dimensions, given).map_err(refused)?;
-    Ok(Embedded { rows, labels })
+}
+
+fn have_classes(samples: &Samples) -> bool {
+    (0..samples.len()).all(|index| samples.class(index).is_some())
 }
 
 /// Numbers the values of a fact of each sample.
-fn groups(data: &impl Dataset, fact: &str) -> Result<Vec<u32>> {
+fn groups(data: &Samples, fact: &str) -> Result<Vec<u32>> {
     let mut numbers = BTreeMap::new();
     (0..data.len())
         .map(|index| {
@@ -113,7 +114,7 @@ fn groups(data: &impl Dataset, fact: &str) -> Result<Vec<u32>> {
 
 /// Pairs of samples of one class and of two, as a verification sees them: each sample once as the first, half of them with
 /// one of its class.
-fn verification(data: &impl Dataset, rows: &Embeddings, seed: u64) -> Option<(Vec<f32>, Vec<bool>)> {
+fn pairs(data: &Samples, rows: &Embeddings, seed: u64) -> Option<(Vec<f32>, Vec<bool>)> {
     let pairs = PairSampler::new(&Facts::of(data).ok()?, &PairOptions::default()).ok()?;
     let (mut distances, mut same) = (Vec::new(), Vec::new());
     for index in 0..pairs.len() {
@@ -129,167 +130,145 @@ fn verification(data: &impl Dataset, rows: &Embeddings, seed: u64) -> Option<(Ve
 /// What is known of a set beyond the figures of its loss.
 pub(crate) fn evaluate(
     arguments: &Eval,
-    config: &Config,
-    plain: Plain,
-    trainer: &mut Trainer,
-    task: &dyn Task,
+    mut encoder: Encoder<'_>,
+    singles: &Singles,
     split: Held,
 ) -> Result<Map<String, Value>> {
-    let views = arguments.views.get();
-    let varied = if 1 < views { Some(open::data(&arguments.configuration, &config.views())?) } else { None };
-    let Plain { training, validation, test } = plain;
-    let (varied_training, varied_validation, varied_test) = match varied {
-        Some(opened) => (Some(opened.training), opened.validation, opened.test),
-        None => (None, None, None),
+    let (name, samples) = match split {
+        Held::Validation => ("val", &singles.validation),
+        Held::Test => ("test", &singles.test),
     };
-    let share = |batches: Option<SampleBatches>| batches.map(Arc::new);
-    let (training, varied_training) = (Arc::new(training), share(varied_training));
-    let (validation, varied_validation) = (share(validation), share(varied_validation));
-    let (test, varied_test) = (share(test), share(varied_test));
-    let (name, set, varied_set) = match split {
-        Held::Validation => ("val", &validation, &varied_validation),
-        Held::Test => ("test", &test, &varied_test),
-    };
-    let set = set.as_ref().ok_or_else(|| Failure::usage(anyhow!("the configuration has no such set")))?;
-    let embedded = embed(trainer, task, set, varied_set.as_ref(), views)?;
+    let samples = samples.as_ref().expect("a set that was evaluated is there");
+    let rows = encoder.embed(samples)?;
     let mut report = Map::new();
-    let mut say = |key: &str, value: f64| {
-        report.insert(format!("{name}_{key}"), json!(value));
-    };
-    let data = set.dataset();
-    if let Some(labels) = &embedded.labels
-        && labels.len() == data.len()
-        && 1 < labels.len()
-    {
-        // Classes that were trained on are looked for among the training samples, new ones among themselves.
-        let known: std::collections::BTreeSet<u32> =
-            (0..training.dataset().len()).filter_map(|index| training.dataset().class(index)).collect();
-        let is_known = labels.iter().all(|label| known.contains(label));
-        let references = if is_known {
-            Some(embed(trainer, task, &training, varied_training.as_ref(), views)?.rows)
-        } else {
-            None
-        };
-        let among = references.as_ref();
-        let available = among.map_or(labels.len() - 1, Embeddings::len);
-        let k = arguments.neighbours.get().min(available);
-        say("knn_accuracy", neighbours(&embedded.rows, among, DISTANCE, k).map_err(refused)?.accuracy);
-        if let Ok(found) = retrieval(&embedded.rows, None, DISTANCE) {
-            say("precision_at_1", found.precision_at_1);
-            say("r_precision", found.r_precision);
-            say("map_at_r", found.map_at_r);
-        }
-        if let Some((distances, same)) = verification(data, &embedded.rows, config.seed) {
+    if 1 < samples.len() && have_classes(samples) {
+        let mut figures = Vec::new();
+        let references = references(&mut encoder, &rows, &singles.training)?;
+        figures.extend(neighbourhood(arguments, &rows, references.as_ref())?);
+        if let Some((distances, same)) = pairs(samples, &rows, encoder.config.seed) {
             let verified = Verification::of_distances(&distances, &same).map_err(refused)?;
-            say("verification_auc", verified.auc());
-            say("verification_eer", verified.equal_error().rate);
+            figures.push(("verification_auc", verified.auc()));
+            figures.push(("verification_eer", verified.equal_error().rate));
             // The threshold is chosen where nothing is reported: for a test, on the validation set.
-            if let (Held::Test, Some(validation)) = (split, &validation) {
-                let chosen = embed(trainer, task, validation, varied_validation.as_ref(), views)?;
-                let of = verification(validation.dataset(), &chosen.rows, config.seed);
-                if let Some((chosen_distances, chosen_same)) = of {
-                    let threshold = Verification::of_distances(&chosen_distances, &chosen_same)
-                        .map_err(refused)?
-                        .best_threshold();
-                    let accuracy = threshold.accuracy(&distances, &same).map_err(refused)?;
-                    say("verification_accuracy", accuracy);
+            if let (Held::Test, Some(validation)) = (split, &singles.validation) {
+                let rows = encoder.embed(validation)?;
+                if let Some((chosen, same_there)) = pairs(validation, &rows, encoder.config.seed) {
+                    let chosen = Verification::of_distances(&chosen, &same_there).map_err(refused)?;
+                    let accuracy = chosen.best_threshold().accuracy(&distances, &same).map_err(refused)?;
+                    figures.push(("verification_accuracy", accuracy));
                 }
             }
         }
         if let Some(ways) = arguments.ways {
-            let rows = match &arguments.within {
-                Some(fact) => embedded.rows.clone().with_groups(groups(data, fact)?).map_err(refused)?,
-                None => embedded.rows.clone(),
-            };
-            let scope = if arguments.within.is_some() { EpisodeScope::Within } else { EpisodeScope::Across };
-            let options = EpisodeOptions {
-                ways,
-                shots: arguments.shots,
-                queries: 1,
-                episodes: arguments.episodes,
-                scope,
-                prototype: Prototype::Mean,
-            };
-            let found = few_shot(&rows, &options, DISTANCE, config.seed).map_err(refused)?;
-            say("few_shot_error", found.mean_error);
-            say("few_shot_error_half_width", found.half_width);
+            figures.extend(episodes(arguments, ways, samples, &rows, encoder.config.seed)?);
         }
-        let confused = confused_classes(&embedded.rows, among, DISTANCE, CONFUSED).map_err(refused)?;
-        let confused: Vec<Value> = confused
-            .iter()
-            .map(|couple| {
-                json!({ "class": couple.class, "nearest": couple.nearest, "count": couple.count, "of": couple.of })
-            })
-            .collect();
-        report.insert("confused".to_owned(), Value::Array(confused));
+        report.extend(figures.into_iter().map(|(key, value)| (format!("{name}_{key}"), json!(value))));
+        let confused = confused_classes(&rows, references.as_ref(), DISTANCE, CONFUSED).map_err(refused)?;
+        let confused = confused.iter().map(|couple| {
+            json!({ "class": couple.class, "nearest": couple.nearest, "count": couple.count, "of": couple.of })
+        });
+        report.insert("confused".to_owned(), confused.collect());
     }
     if let Some(path) = &arguments.one_shot {
-        let (error, runs) = one_shot(path, arguments, config, trainer, task, views)?;
+        let (error, runs) = one_shot(path, &mut encoder, &singles.training)?;
         report.insert("one_shot_error".to_owned(), json!(error));
         report.insert("one_shot_runs".to_owned(), Value::Array(runs));
     }
     if let Some(out) = &arguments.out {
-        write_out(out, data, &embedded)?;
+        write_out(out, samples, &rows)?;
     }
     Ok(report)
 }
 
-/// Runs of one-shot classification from files: their mean error, and that of each.
-fn one_shot(
-    path: &Path,
+/// Embeds the training samples, if all classes of a set are among theirs: then neighbours are looked for there, and those of new
+/// classes among themselves.
+fn references(
+    encoder: &mut Encoder<'_>,
+    rows: &Embeddings,
+    training: &Samples,
+) -> Result<Option<Embeddings>> {
+    let known: BTreeSet<u32> = (0..training.len()).filter_map(|index| training.class(index)).collect();
+    let is_known = rows.labels().iter().all(|label| known.contains(label));
+    is_known.then(|| encoder.embed(training)).transpose()
+}
+
+/// What the neighbours of samples say.
+fn neighbourhood(
     arguments: &Eval,
-    config: &Config,
-    trainer: &mut Trainer,
-    task: &dyn Task,
-    views: usize,
-) -> Result<(f64, Vec<Value>)> {
-    let Source::Folder(folder) = &config.data.source else {
+    rows: &Embeddings,
+    references: Option<&Embeddings>,
+) -> Result<Vec<(&'static str, f64)>> {
+    let available = references.map_or(rows.len() - 1, Embeddings::len);
+    let k = arguments.neighbours.get().min(available);
+    let voted = neighbours(rows, references, DISTANCE, k).map_err(refused)?;
+    let mut figures = vec![("knn_accuracy", voted.accuracy)];
+    // Where no sample has another of its class, there is nothing to retrieve.
+    if let Ok(found) = retrieval(rows, None, DISTANCE) {
+        figures.push(("precision_at_1", found.precision_at_1));
+        figures.push(("r_precision", found.r_precision));
+        figures.push(("map_at_r", found.map_at_r));
+    }
+    Ok(figures)
+}
+
+/// Runs episodes of few shots.
+fn episodes(
+    arguments: &Eval,
+    ways: usize,
+    samples: &Samples,
+    rows: &Embeddings,
+    seed: u64,
+) -> Result<[(&'static str, f64); 2]> {
+    let (rows, scope) = match &arguments.within {
+        Some(fact) => {
+            let groups = groups(samples, fact)?;
+            (&rows.clone().with_groups(groups).map_err(refused)?, EpisodeScope::Within)
+        }
+        None => (rows, EpisodeScope::Across),
+    };
+    let options = EpisodeOptions {
+        ways,
+        shots: arguments.shots,
+        queries: 1,
+        episodes: arguments.episodes,
+        scope,
+        prototype: Prototype::Mean,
+    };
+    let found = few_shot(rows, &options, DISTANCE, seed).map_err(refused)?;
+    Ok([("few_shot_error", found.mean_error), ("few_shot_error_half_width", found.half_width)])
+}
+
+/// Runs of one-shot classification from files: their mean error, and that of each.
+fn one_shot(path: &Path, encoder: &mut Encoder<'_>, training: &Samples) -> Result<(f64, Vec<Value>)> {
+    let config = encoder.config;
+    let (Source::Folder(folder), Some(image)) = (&config.data.source, training.image_options()) else {
         return Err(Failure::usage(anyhow!(
             "--one-shot reads pictures as `data.folder` does, and the samples of this configuration come from `data.{}`",
             config.data.source.key()
         )));
     };
-    let opened = open::data(&arguments.configuration, config)?;
-    let image = opened
-        .training
-        .dataset()
-        .image_options()
-        .cloned()
-        .ok_or_else(|| Failure::usage(anyhow!("--one-shot needs a configuration of images")))?;
     // Without a size, pictures have that of the first one, as those of the configuration had.
     let options = batchwright_config::folder_options(folder, folder.size);
-    let runs = OneShotRuns::open(path, &options)
+    let (pictures, runs) = OneShotRuns::open(path, &options)
         .with_context(|| format!("cannot read the runs in {}", path.display()))
-        .map_err(Failure::data)?;
-    let batch_size = config.loader.batch_size.get();
-    let seed = config.seed;
-    let mut sum: Vec<f32> = Vec::new();
-    let mut dimensions = 0;
-    let (pictures, runs) = runs.into_parts();
+        .map_err(Failure::data)?
+        .into_parts();
     let pictures = config.aligned(Arc::new(pictures)).map_err(open::failure)?;
-    for view in 0..views {
+    let (values, dimensions) = encoder.mean(|view| {
         let augment = if view == 0 { None } else { image.augment.clone() };
         let options = ImageOptions { augment, one_hot: false, classes: None, ..image.clone() };
         let set = ImageSet::new(Arc::clone(&pictures), options).map_err(ours)?;
-        let n = set.len();
-        let options = BatchOptions { seed, batch_size, ..BatchOptions::default() };
-        let batches = Batches::new(set, Sequential::new(n), options).map_err(ours)?;
-        let embedded = trainer.embed(task, Arc::new(AtEpoch(batches, view as u64))).map_err(failure)?;
-        dimensions = embedded.dimensions;
-        if sum.is_empty() {
-            sum = embedded.values;
-        } else {
-            sum.iter_mut().zip(embedded.values).for_each(|(sum, value)| *sum += value);
-        }
-    }
-    let count = sum.len() / dimensions.max(1);
-    let all = Embeddings::new(sum, dimensions, vec![0; count]).map_err(refused)?;
+        let (order, batch_size) = (Sequential::new(set.len()), config.loader.batch_size.get());
+        let options = BatchOptions { seed: config.seed, batch_size, ..BatchOptions::default() };
+        Batches::new(set, order, options).map_err(ours)
+    })?;
+    let pick = |indices: &[usize], classes: Vec<u32>| {
+        let row = |&index: &usize| &values[index * dimensions..][..dimensions];
+        let values = indices.iter().flat_map(row).copied().collect();
+        Embeddings::new(values, dimensions, classes).map_err(refused)
+    };
     let (mut wrong, mut of, mut each) = (0, 0, Vec::new());
     for run in &runs {
-        let pick = |indices: &[usize], labels: Vec<u32>| {
-            let values = indices.iter().flat_map(|&index| all.row(index).to_vec()).collect();
-            Embeddings::new(values, dimensions, labels).map_err(refused)
-        };
         let support = pick(&run.support, (0..run.support.len() as u32).collect())?;
         let truth: Vec<u32> = run.truth.iter().map(|&class| class as u32).collect();
         let queries = pick(&run.queries, truth.clone())?;
@@ -302,21 +281,8 @@ fn one_shot(
     Ok((wrong as f64 / of.max(1) as f64, each))
 }
 
-/// A sequence whose every epoch is one of another's.
-struct AtEpoch<S>(S, u64);
-
-impl<S: Sequence> Sequence for AtEpoch<S> {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-    fn get(&self, _: u64, index: usize) -> std::result::Result<Batch, BoxError> {
-        self.0.get(self.1, index)
-    }
-}
-
 /// Writes embeddings for other programs, and pictures of them.
-fn write_out(out: &Path, data: &batchwright_config::Samples, embedded: &Embedded) -> Result<()> {
-    let Embedded { rows, labels } = embedded;
+fn write_out(out: &Path, data: &Samples, rows: &Embeddings) -> Result<()> {
     fs::create_dir_all(out)
         .with_context(|| format!("cannot make the folder {}", out.display()))
         .map_err(Failure::environment)?;
@@ -346,7 +312,7 @@ fn write_out(out: &Path, data: &batchwright_config::Samples, embedded: &Embedded
     if 1 < rows.dims() && 1 < rows.len() {
         draw_map(&out.join("pca.png"), rows)?;
     }
-    if labels.is_some()
+    if have_classes(data)
         && let Ok(hardest) = hardest_pairs(rows, DISTANCE, HARDEST)
     {
         hardest_picture(&out.join("hardest-pairs.png"), data, &hardest)?;
@@ -366,14 +332,14 @@ fn draw_map(path: &Path, rows: &Embeddings) -> Result<()> {
 }
 
 /// Shows pairs side by side: the most distant of one class, then the nearest of two.
-fn hardest_picture(path: &Path, data: &batchwright_config::Samples, hardest: &HardestPairs) -> Result<()> {
+fn hardest_picture(path: &Path, data: &Samples, hardest: &HardestPairs) -> Result<()> {
     let indices: Vec<usize> =
         hardest.positives.iter().chain(&hardest.negatives).flat_map(|pair| [pair.a, pair.b]).collect();
     if indices.is_empty() {
         return Ok(());
     }
     let n = indices.len();
-    let chosen = Subset::new(data, indices).map_err(ours)?;
+    let chosen = Subset::new(data.unchanged(), indices).map_err(ours)?;
     let options = BatchOptions { batch_size: n, ..BatchOptions::default() };
     let batch =
         Batches::new(chosen, Sequential::new(n), options).map_err(ours)?.read(0, 0).map_err(Failure::load)?;

@@ -20,14 +20,14 @@ pub(crate) fn run(arguments: &Eval) -> Result<ExitCode> {
         let text = format!("{option} is for embeddings, and the network of this configuration has none");
         return Err(Failure::usage(anyhow!(text)));
     }
-    let mut opened = open::data(&arguments.configuration, &config)?;
+    let opened = open::data(&arguments.configuration, &config)?;
     let sample = network::sample_shape(&opened.training)?;
     let split = arguments.split.unwrap_or(if opened.test.is_some() { Held::Test } else { Held::Validation });
     let (name, set) = match split {
         Held::Validation => ("val", Set::Validation),
         Held::Test => ("test", Set::Test),
     };
-    let plain = opened.plain.take();
+    let singles = opened.singles.clone();
     let batches = open::set(opened, set)?;
     let folder = arguments.run.clone().unwrap_or_else(|| folder(&config));
     let mut options = options(&config)?.silent();
@@ -40,11 +40,16 @@ pub(crate) fn run(arguments: &Eval) -> Result<ExitCode> {
     }
     .map_err(failure)?;
     let evaluation = trainer.evaluate(task.as_ref(), batches, name).map_err(failure)?;
-    let more = match plain {
-        Some(plain) if is_siamese => {
-            embeddings::evaluate(arguments, &config, plain, &mut trainer, task.as_ref(), split)?
-        }
-        _ => Map::new(),
+    let more = if is_siamese {
+        let encoder = embeddings::Encoder {
+            config: &config,
+            trainer: &mut trainer,
+            task: task.as_ref(),
+            views: arguments.views.get(),
+        };
+        embeddings::evaluate(arguments, encoder, &singles, split)?
+    } else {
+        Map::new()
     };
     if arguments.json {
         let mut line =

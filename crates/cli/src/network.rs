@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use batchwright_config::{Config, Model, SampleBatches};
 use batchwright_core::{BoxError, Dataset, Sequence};
-use batchwright_pairs::{Embeddings, MinedPartners, Refreshed};
+use batchwright_pairs::{Embeddings, MinedPartners};
 use batchwright_train::{Embedded, Feedback, Siamese, Task, Trainer, Vae};
 
 use crate::failure::{Failure, Result};
@@ -31,22 +31,17 @@ pub(crate) fn task(trainer: &Trainer, model: &Model, sample: &[usize]) -> Result
     })
 }
 
-/// Returns what is trained on: with the hook that takes up mined partners, where any are mined.
-pub(crate) fn trained_on(
-    trainer: &mut Trainer,
-    training: SampleBatches,
-    mining: Option<Arc<MinedPartners>>,
-    plain: Option<Arc<dyn Sequence>>,
-) -> Box<dyn Sequence> {
-    let (Some(mined), Some(samples)) = (mining, plain) else { return Box::new(training) };
-    trainer.set_feedback(Mining { mined: Arc::clone(&mined), samples });
-    Box::new(Refreshed::new(training, mined))
-}
-
 /// Partners that are mined from the embeddings of the training samples.
-struct Mining {
+pub(crate) struct Mining {
     mined: Arc<MinedPartners>,
     samples: Arc<dyn Sequence>,
+}
+
+impl Mining {
+    /// Embeds `samples`, each once in order, for the partners of `mined`.
+    pub(crate) fn new(mined: &Arc<MinedPartners>, samples: SampleBatches) -> Self {
+        Self { mined: Arc::clone(mined), samples: Arc::new(samples) }
+    }
 }
 
 impl Feedback for Mining {
@@ -59,10 +54,6 @@ impl Feedback for Mining {
     }
 
     fn refresh(&self, epoch: u64, embedded: Embedded) -> std::result::Result<(), BoxError> {
-        // Samples left out as bad have no embedding: the others would stand in the wrong rows.
-        if let Some(at) = embedded.samples.iter().enumerate().find(|(at, index)| at != *index) {
-            return Err(format!("sample {} could not be embedded; mining needs all samples", at.0).into());
-        }
         let labels = vec![0; embedded.len()];
         let report =
             self.mined.refresh(epoch, &Embeddings::new(embedded.values, embedded.dimensions, labels)?)?;

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use batchwright_config::{Config, DataRoot, Training};
 use batchwright_core::Sequence;
+use batchwright_pairs::Refreshed;
 use batchwright_train::{
     Error, Fault, Outcome, Progress, Resume, StopFlag, Summary, Trainer, TrainerOptions,
 };
@@ -57,8 +57,15 @@ pub(crate) fn run(arguments: &Train) -> Result<ExitCode> {
     }
     let task = network::task(&trainer, settings, &sample)?;
     let validation = opened.validation.map(|batches| Box::new(batches) as Box<dyn Sequence>);
-    let plain = opened.plain.map(|plain| Arc::new(plain.training) as Arc<dyn Sequence>);
-    let training = network::trained_on(&mut trainer, opened.training, opened.mining, plain);
+    let training = match opened.mining {
+        None => Box::new(opened.training) as Box<dyn Sequence>,
+        Some(mined) => {
+            let samples = opened.singles.training.unchanged();
+            let samples = config.in_order(samples, "training").map_err(open::failure)?;
+            trainer.set_feedback(network::Mining::new(&mined, samples));
+            Box::new(Refreshed::new(opened.training, mined))
+        }
+    };
     let mut summary = trainer.fit(task.as_ref(), training, validation).map_err(failure)?;
     if let (Outcome::Finished, Some(test)) = (summary.outcome, opened.test) {
         let evaluation = trainer.evaluate(task.as_ref(), test, "test").map_err(failure)?;

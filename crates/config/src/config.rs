@@ -46,8 +46,6 @@ pub struct Config {
     pub logging: Logging,
     /// The folder of the file, which a relative `data.root` is relative to.
     folder: PathBuf,
-    /// Whether samples of all sets are varied, and read one by one in order.
-    views: bool,
 }
 
 impl PartialEq for Config {
@@ -150,11 +148,11 @@ impl Config {
         let File { name, seed, data, loader, model, training, logging } = file;
         let name = name.unwrap_or_else(|| default_name(source));
         let data = Data::try_from(data).expect("the check allows one source alone");
-        Self { name, seed, data, loader, model, training, logging, folder: PathBuf::new(), views: false }
+        Self { name, seed, data, loader, model, training, logging, folder: PathBuf::new() }
     }
 
     fn to_file(&self) -> File {
-        let Self { name, seed, data, loader, model, training, logging, folder: _, views: _ } = self.clone();
+        let Self { name, seed, data, loader, model, training, logging, folder: _ } = self.clone();
         File { name: Some(name), seed, data: data.into(), loader, model, training, logging }
     }
 
@@ -168,33 +166,6 @@ impl Config {
     pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = folder.into();
         self
-    }
-
-    /// Returns the configuration of the same samples to be looked at several times: those of all sets varied as those of
-    /// training are, each once in order, not paired. Every epoch has another view of each.
-    #[must_use]
-    pub fn views(&self) -> Self {
-        let mut config = self.clone();
-        config.views = true;
-        #[cfg(feature = "pairs")]
-        {
-            config.data.pairing = None;
-        }
-        config.loader.sampler = None;
-        config.loader.class_weight = None;
-        config.loader.shuffle = crate::loader::Shuffle::Whole(false);
-        config.loader.drop_last = false;
-        config
-    }
-
-    /// Returns whether samples of validation and test are varied as those of training are.
-    #[cfg(feature = "images")]
-    pub(crate) fn varies_held_samples(&self) -> bool {
-        #[cfg(feature = "pairs")]
-        let pairing = self.data.pairing.as_ref().is_some_and(crate::pairing::Pairing::augments_validation);
-        #[cfg(not(feature = "pairs"))]
-        let pairing = false;
-        self.views || pairing
     }
 
     /// Writes the configuration with every default made explicit. Read again, it is equal. Paths stand as the user

@@ -50,7 +50,7 @@ pub use model::{Activation, Beta, BetaSchedule, Learned, Likelihood, Model, Sigm
 #[cfg(feature = "nifti")]
 pub use nifti::Nifti;
 #[cfg(feature = "images")]
-pub use open::{DataRoot, Opened, Plain};
+pub use open::{DataRoot, Opened, Singles};
 #[cfg(feature = "images")]
 pub use open_error::OpenError;
 #[cfg(feature = "pairs")]

@@ -13,7 +13,6 @@ use batchwright_images::{self as images, ImageOptions, ImageSet, Subset};
 use crate::config::Config;
 use crate::data::{Fold, Held, MeanStd, Normalize, QuarterTurns, Split, SplitBy};
 use crate::loader::{Blocks, ClassWeight, OnError, Sampler, Shuffle, Uneven, Window, Windowed};
-use crate::model::Model;
 use crate::open_error::OpenError;
 #[cfg(feature = "pairs")]
 use crate::open_pairs::Paired;
@@ -60,38 +59,25 @@ pub struct Opened {
     pub validation: Option<SampleBatches>,
     /// What is tested on, if anything: every sample once, in order, unchanged.
     pub test: Option<SampleBatches>,
-    /// The samples of all sets as they are, to be embedded: where a Siamese network is trained.
-    pub plain: Option<Plain>,
+    /// The samples of all sets one by one, not paired, varied as those of training are. They share all that is read with the
+    /// sets above; see [`Config::in_order`].
+    pub singles: Singles,
     /// The partners that are mined for the training samples, if they are.
     #[cfg(feature = "pairs")]
     pub mining: Option<Arc<batchwright_pairs::MinedPartners>>,
     /// Who is an anchor of pairs and who is not, and how often samples of classes come: a line each.
-    #[cfg(feature = "pairs")]
     notes: Vec<String>,
 }
 
-/// The samples of all sets: each once, in order, without random changes, not paired.
-#[derive(Debug)]
-pub struct Plain {
+/// The samples of all sets.
+#[derive(Clone, Debug)]
+pub struct Singles {
     /// Those that are trained on.
-    pub training: SampleBatches,
+    pub training: Samples,
     /// Those that are validated on, if any.
-    pub validation: Option<SampleBatches>,
+    pub validation: Option<Samples>,
     /// Those that are tested on, if any.
-    pub test: Option<SampleBatches>,
-}
-
-/// Images of validation or test: which of them, and how many classes they have.
-type HeldImages = (AnyImages, Vec<usize>, Option<usize>);
-
-/// The samples of a run, before they are put in order.
-pub(crate) struct Sets {
-    /// With their random changes.
-    pub(crate) training: Samples,
-    pub(crate) validation: Option<Samples>,
-    pub(crate) test: Option<Samples>,
-    /// Without random changes, where they are wanted.
-    pub(crate) plain: Option<[Option<Samples>; 3]>,
+    pub test: Option<Samples>,
 }
 
 impl Opened {
@@ -158,7 +144,6 @@ impl Opened {
         if 0 < self.classes() {
             let _ = write!(text, "; {} classes", self.classes());
         }
-        #[cfg(feature = "pairs")]
         for note in &self.notes {
             let _ = write!(text, "\n{note}");
         }
@@ -189,67 +174,42 @@ impl Config {
     /// Names the key, the path, where the files can be had and what to set where they are missing.
     pub fn open(&self, root: &DataRoot) -> Result<Opened, OpenError> {
         let root = root.of(self);
-        let sets = match &self.data.source {
+        let singles = match &self.data.source {
             #[cfg(feature = "nifti")]
             Source::Nifti(nifti) => self.open_volumes(nifti, &root)?,
             Source::Idx(_) | Source::Csv(_) | Source::Npz(_) | Source::Folder(_) | Source::Glyphs(_) => {
                 self.open_images(&root)?
             }
         };
-        self.batches_of(sets, &root)
-    }
-
-    /// Puts sets in order: paired, if they are to be.
-    fn batches_of(&self, sets: Sets, root: &Path) -> Result<Opened, OpenError> {
-        let Sets { training, validation, test, plain } = sets;
+        let mut notes = Vec::new();
+        let training = singles.training.clone();
         #[cfg(feature = "pairs")]
-        let Paired { data: training, mined: mining, report } = self.paired(training, Set::Training, root)?;
+        let Paired { data: training, mined: mining, report } = self.paired(training, Set::Training, &root)?;
         #[cfg(feature = "pairs")]
-        let mut notes: Vec<String> = report
-            .map(|report| format!("{}: {report}", self.data.pairing.as_ref().map_or("", Pairing::key)))
-            .into_iter()
-            .collect();
-        #[cfg(feature = "pairs")]
-        if let Some(Sampler::ClassBatches(options)) = &self.loader.sampler {
-            notes.push(format!("classes: {}", Self::class_batches(options, &training)?.report()));
-        }
-        let held = |data: Option<Samples>, set: Set| {
+        notes.extend(report);
+        let held = |data: &Option<Samples>, set: Set| {
             let Some(data) = data else { return Ok(None) };
             #[cfg(feature = "pairs")]
-            let Paired { data, .. } = self.paired(data, set, root)?;
-            self.plain_batches(data, set).map(Some)
-        };
-        #[cfg(not(feature = "pairs"))]
-        let _ = root;
-        let plain = match plain {
-            None => None,
-            Some([training, validation, test]) => {
-                let each = |data: Option<Samples>, set: Set| {
-                    data.map(|data| self.plain_batches(data, set)).transpose()
-                };
-                let training = each(training, Set::Training)?.expect("every source has a training set");
-                let (validation, test) = (each(validation, Set::Validation)?, each(test, Set::Test)?);
-                Some(Plain { training, validation, test })
-            }
+            let varied = self.data.pairing.as_ref().is_some_and(Pairing::augments_validation);
+            #[cfg(not(feature = "pairs"))]
+            let varied = false;
+            let data = if varied { data.clone() } else { data.unchanged() };
+            #[cfg(feature = "pairs")]
+            let Paired { data, .. } = self.paired(data, set, &root)?;
+            self.in_order(data, set.name()).map(Some)
         };
         Ok(Opened {
-            training: self.training_batches(training)?,
-            validation: held(validation, Set::Validation)?,
-            test: held(test, Set::Test)?,
-            plain,
+            training: self.training_batches(training, &mut notes)?,
+            validation: held(&singles.validation, Set::Validation)?,
+            test: held(&singles.test, Set::Test)?,
+            singles,
             #[cfg(feature = "pairs")]
             mining,
-            #[cfg(feature = "pairs")]
             notes,
         })
     }
 
-    /// Returns whether samples are embedded as they are, besides being trained on.
-    pub(crate) fn embeds(&self) -> bool {
-        matches!(self.model, Some(Model::Siamese(_)))
-    }
-
-    fn open_images(&self, root: &Path) -> Result<Sets, OpenError> {
+    fn open_images(&self, root: &Path) -> Result<Singles, OpenError> {
         let reader = Reader { data: &self.data, root };
         let key = format!("data.{}", self.data.source.key());
         let turned = |images: AnyImages| -> Result<AnyImages, OpenError> {
@@ -264,11 +224,10 @@ impl Config {
                 },
             }
         };
-        let aligned = |images: AnyImages| self.aligned(images);
         let source = read_training(&reader)?;
         let [_, height, width] = source.shape();
         let stored = [height, width];
-        let source = aligned(source)?;
+        let source = self.aligned(source)?;
         let (training, split) = match &self.data.split {
             Some(split) => {
                 let sides = self.sides(split, &source, &reader)?;
@@ -286,38 +245,24 @@ impl Config {
         let set = |source: AnyImages, options: ImageOptions, indices: Vec<usize>| {
             let refused = |source| OpenError::Images { key: key.clone(), source: Box::new(source) };
             let images = Subset::new(ImageSet::new(source, options).map_err(refused)?, indices);
-            images.map(|images| Samples::Images(Box::new(images))).map_err(refused)
+            images.map(|images| Samples::Images(Arc::new(images))).map_err(refused)
         };
-        let plain = ImageOptions { augment: None, ..options.clone() };
-        let held = if self.varies_held_samples() { &options } else { &plain };
-        let other = |which: Set| -> Result<Option<HeldImages>, OpenError> {
+        let other = |which: Set| -> Result<Option<Samples>, OpenError> {
             let Some(images) = reader.read(which, Some(stored))? else { return Ok(None) };
-            let images = aligned(images)?;
-            let indices: Vec<usize> = (0..images.len()).collect();
+            let images = self.aligned(images)?;
+            let indices = (0..images.len()).collect();
             let images = turned(images)?;
             let unseen = self.has_unseen_classes();
             goes_with(&source, &images, unseen, &format!("{key}.{}", which.key()))?;
-            let classes = if unseen { Some(images.classes()) } else { plain.classes };
-            Ok(Some((images, indices, classes)))
+            let classes = if unseen { Some(images.classes()) } else { options.classes };
+            set(images, ImageOptions { classes, ..options.clone() }, indices).map(Some)
         };
         let validation = match split {
-            Some(indices) => Some((Arc::clone(&source), indices, plain.classes)),
+            Some(indices) => Some(set(Arc::clone(&source), options.clone(), indices)?),
             None => other(Set::Validation)?,
         };
         let test = other(Set::Test)?;
-        let made = |held: &Option<HeldImages>, options: &ImageOptions| {
-            let Some((images, indices, classes)) = held else { return Ok(None) };
-            let options = ImageOptions { classes: *classes, ..options.clone() };
-            set(Arc::clone(images), options, indices.clone()).map(Some)
-        };
-        let plain = if self.embeds() {
-            let training = set(Arc::clone(&source), plain.clone(), training.clone())?;
-            Some([Some(training), made(&validation, &plain)?, made(&test, &plain)?])
-        } else {
-            None
-        };
-        let (validation, test) = (made(&validation, held)?, made(&test, held)?);
-        Ok(Sets { training: set(Arc::clone(&source), options, training)?, validation, test, plain })
+        Ok(Singles { training: set(Arc::clone(&source), options.clone(), training)?, validation, test })
     }
 
     /// Brings the ink of images to one place and size, if it is to be.
@@ -410,7 +355,7 @@ impl Config {
         })
     }
 
-    pub(crate) fn training_batches(&self, data: Samples) -> Result<SampleBatches, OpenError> {
+    fn training_batches(&self, data: Samples, notes: &mut Vec<String>) -> Result<SampleBatches, OpenError> {
         let loader = &self.loader;
         let class_weight = match &loader.class_weight {
             None => None,
@@ -429,16 +374,20 @@ impl Config {
             class_weight,
             ..self.batch_options()
         };
-        let sampler = self.sampler(&data)?;
+        let sampler = self.sampler(&data, notes)?;
         Batches::shared(data, sampler, options)
             .map_err(|source| OpenError::Plan { set: Set::Training.name(), source })
     }
 
-    /// Every sample once, in order, whatever the order of training is, and whole on every rank.
-    pub(crate) fn plain_batches(&self, data: Samples, set: Set) -> Result<SampleBatches, OpenError> {
+    /// Puts samples in order: every one once an epoch, whatever the order of training is, and all of them on every rank. `set` is
+    /// what an error calls them.
+    ///
+    /// # Errors
+    /// Says why they make no batches.
+    pub fn in_order(&self, data: Samples, set: &'static str) -> Result<SampleBatches, OpenError> {
         let sampler = Sequential::new(data.len());
         let options = BatchOptions { rank: Rank { index: 0, world: 1 }, ..self.batch_options() };
-        Batches::new(data, sampler, options).map_err(|source| OpenError::Plan { set: set.name(), source })
+        Batches::new(data, sampler, options).map_err(|source| OpenError::Plan { set, source })
     }
 
     fn batch_options(&self) -> BatchOptions {
@@ -457,7 +406,10 @@ impl Config {
         }
     }
 
-    fn sampler(&self, data: &Samples) -> Result<Arc<dyn core::Sampler>, OpenError> {
+    /// Returns the order of training samples, and notes what the user should know of it.
+    fn sampler(&self, data: &Samples, notes: &mut Vec<String>) -> Result<Arc<dyn core::Sampler>, OpenError> {
+        #[cfg(not(feature = "pairs"))]
+        let _ = notes;
         let samples = data.len();
         match &self.loader.sampler {
             None => {}
@@ -486,7 +438,11 @@ impl Config {
                 return Ok(Arc::new(sampler.map_err(|source| OpenError::Sampler { key, source })?));
             }
             #[cfg(feature = "pairs")]
-            Some(Sampler::ClassBatches(options)) => return Ok(Arc::new(Self::class_batches(options, data)?)),
+            Some(Sampler::ClassBatches(options)) => {
+                let batches = Self::class_batches(options, data)?;
+                notes.push(format!("classes: {}", batches.report()));
+                return Ok(Arc::new(batches));
+            }
         }
         match self.loader.shuffle {
             Shuffle::Whole(true) => Ok(Arc::new(core::Shuffled::new(samples))),

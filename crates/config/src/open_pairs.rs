@@ -58,8 +58,8 @@ impl Config {
                     None => PairDataset::new(data, source, pairs.parts),
                     Some(places) => PairDataset::placed(data, source, pairs.parts, places),
                 };
-                let data = Samples::Pairs(Box::new(dataset.map_err(refused(&key))?));
-                Ok(Paired { data, mined, report: Some(report) })
+                let data = Samples::Pairs(Arc::new(dataset.map_err(refused(&key))?));
+                Ok(Paired { data, mined, report: Some(format!("{}: {report}", pairing.key())) })
             }
             Pairing::Triplets(triplets) => {
                 let Tuples { source, mined, report } =
@@ -68,8 +68,8 @@ impl Config {
                     None => TripletDataset::new(data, source, triplets.parts),
                     Some(places) => TripletDataset::placed(data, source, triplets.parts, places),
                 };
-                let data = Samples::Triplets(Box::new(dataset.map_err(refused(&key))?));
-                Ok(Paired { data, mined, report: Some(report) })
+                let data = Samples::Triplets(Arc::new(dataset.map_err(refused(&key))?));
+                Ok(Paired { data, mined, report: Some(format!("{}: {report}", pairing.key())) })
             }
         }
     }

@@ -9,7 +9,7 @@ use batchwright_nifti as nifti;
 use crate::config::Config;
 use crate::data::{Fold, Held, Split, SplitBy};
 use crate::nifti::Nifti;
-use crate::open::{DataRoot, Sets};
+use crate::open::{DataRoot, Singles};
 use crate::open_error::OpenError;
 use crate::read::{Reader, Set};
 use crate::samples::Samples;
@@ -53,19 +53,12 @@ impl Config {
         Ok(Some((sets, nifti::CheckOptions { read, labels, nan, ..nifti::CheckOptions::default() })))
     }
 
-    pub(crate) fn open_volumes(&self, nifti: &Nifti, root: &Path) -> Result<Sets, OpenError> {
+    pub(crate) fn open_volumes(&self, nifti: &Nifti, root: &Path) -> Result<Singles, OpenError> {
         let key = "data.nifti";
         let options = nifti.options().map_err(refused(key))?;
-        let fixed = options.for_validation();
-        let unchanged = options.unchanged();
-        let held = nifti::PatchSetOptions {
-            augmentation: if self.varies_held_samples() {
-                options.augmentation.clone()
-            } else {
-                nifti::Augmentation::default()
-            },
-            ..fixed.clone()
-        };
+        // At fixed places; whether they are varied is seen to where they are read.
+        let held =
+            nifti::PatchSetOptions { augmentation: options.augmentation.clone(), ..options.for_validation() };
         let directory = nifti.cache.directory.as_ref().map(|directory| self.folder().join(directory));
         let cache = nifti::Cache::new(nifti::CacheOptions {
             budget: nifti.cache.budget.bytes(),
@@ -82,16 +75,9 @@ impl Config {
             };
             let statistics =
                 Self::training_statistics(&options, |options| set(&sides.training, options, None))?;
-            let validation = |options: &nifti::PatchSetOptions| {
-                sides.validation.as_ref().map(|indices| set(indices, options, statistics.clone())).transpose()
-            };
-            let plain = if self.embeds() {
-                Some([Some(set(&sides.training, &unchanged, statistics.clone())?), validation(&fixed)?, None])
-            } else {
-                None
-            };
             let training = set(&sides.training, &options, statistics.clone())?;
-            return Self::sets_of(training, validation(&held)?, None, plain);
+            let validation = sides.validation.map(|indices| set(&indices, &held, statistics)).transpose()?;
+            return singles(training, validation, None);
         }
         let manifest = nifti.manifest.as_ref().expect("the check lets one of manifest and phantom through");
         let subjects = self.subjects(nifti, manifest, root, "data.nifti.manifest")?;
@@ -107,50 +93,15 @@ impl Config {
         };
         let chosen = subjects.subset(&sides.training);
         let statistics = Self::training_statistics(&options, |options| set(&chosen, options, None))?;
+        let training = set(&chosen, &options, statistics.clone())?;
         let validation = match sides.validation {
             Some(indices) => Some(subjects.subset(&indices)),
             None => list(Set::Validation, &nifti.validation)?,
         };
-        let test = list(Set::Test, &nifti.test)?;
-        let made = |subjects: &Option<nifti::Subjects>, options: &nifti::PatchSetOptions| {
-            subjects.as_ref().map(|subjects| set(subjects, options, statistics.clone())).transpose()
+        let made = |subjects: Option<nifti::Subjects>| {
+            subjects.map(|subjects| set(&subjects, &held, statistics.clone())).transpose()
         };
-        let plain = if self.embeds() {
-            Some([
-                Some(set(&chosen, &unchanged, statistics.clone())?),
-                made(&validation, &fixed)?,
-                made(&test, &fixed)?,
-            ])
-        } else {
-            None
-        };
-        let training = set(&chosen, &options, statistics.clone())?;
-        Self::sets_of(training, made(&validation, &held)?, made(&test, &held)?, plain)
-    }
-
-    fn sets_of(
-        training: nifti::PatchSet,
-        validation: Option<nifti::PatchSet>,
-        test: Option<nifti::PatchSet>,
-        plain: Option<[Option<nifti::PatchSet>; 3]>,
-    ) -> Result<Sets, OpenError> {
-        for (name, other) in [(Set::Validation, &validation), (Set::Test, &test)] {
-            let Some(other) = other else { continue };
-            if training.fields() != other.fields() {
-                let say = |set: &nifti::PatchSet| {
-                    set.fields().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-                };
-                let key = format!("data.nifti.{}", name.key());
-                return Err(OpenError::Different { key, expected: say(&training), found: say(other) });
-            }
-        }
-        let samples = |set| Samples::Patches(Box::new(set));
-        Ok(Sets {
-            training: samples(training),
-            validation: validation.map(samples),
-            test: test.map(samples),
-            plain: plain.map(|sets| sets.map(|set| set.map(samples))),
-        })
+        singles(training, made(validation)?, made(list(Set::Test, &nifti.test)?)?)
     }
 
     /// Lists subjects, with their facts, whose files are there.
@@ -242,4 +193,24 @@ impl Config {
         let plain = options.for_validation();
         set(&plain)?.training_statistics().map(Some).map_err(refused("data.nifti.normalize"))
     }
+}
+
+/// Puts the sets of volumes together, whose patches must have the same fields.
+fn singles(
+    training: nifti::PatchSet,
+    validation: Option<nifti::PatchSet>,
+    test: Option<nifti::PatchSet>,
+) -> Result<Singles, OpenError> {
+    for (name, other) in [(Set::Validation, &validation), (Set::Test, &test)] {
+        let Some(other) = other else { continue };
+        if training.fields() != other.fields() {
+            let say = |set: &nifti::PatchSet| {
+                set.fields().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+            };
+            let key = format!("data.nifti.{}", name.key());
+            return Err(OpenError::Different { key, expected: say(&training), found: say(other) });
+        }
+    }
+    let samples = |set| Samples::Patches(Arc::new(set));
+    Ok(Singles { training: samples(training), validation: validation.map(samples), test: test.map(samples) })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use batchwright_core::{Batches, Context, Dataset, Field, Fingerprint, SampleError, Slot};
 use batchwright_images::{ImageSet, ImageSource, Subset};
 #[cfg(feature = "nifti")]
-use batchwright_nifti::{PatchPlace, PatchSet};
+use batchwright_nifti::PatchSet;
 #[cfg(feature = "pairs")]
 use batchwright_pairs::{PairDataset, Placed, Places, TripletDataset};
 use serde_json::Value;
@@ -14,19 +14,22 @@ use serde_json::Value;
 use serde_json::json;
 
 /// The samples of one set of a run: images, or patches of volumes.
+///
+/// A clone is the same data set.
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum Samples {
     /// Images: a side of a split, or all of them.
-    Images(Box<Subset<ImageSet<Arc<dyn ImageSource>>>>),
+    Images(Arc<Subset<ImageSet<Arc<dyn ImageSource>>>>),
     /// Patches of volumes.
     #[cfg(feature = "nifti")]
-    Patches(Box<PatchSet>),
+    Patches(Arc<PatchSet>),
     /// Pairs of either.
     #[cfg(feature = "pairs")]
-    Pairs(Box<PairDataset<Samples>>),
+    Pairs(Arc<PairDataset<Samples>>),
     /// Triplets of either.
     #[cfg(feature = "pairs")]
-    Triplets(Box<TripletDataset<Samples>>),
+    Triplets(Arc<TripletDataset<Samples>>),
 }
 
 /// The batches of one set.
@@ -67,11 +70,27 @@ impl Samples {
         }
     }
 
+    /// Returns the same samples without random changes. They share what is read and what is known about it.
+    #[must_use]
+    pub fn unchanged(&self) -> Self {
+        match self {
+            Self::Images(images) => Self::Images(Arc::new(images.unchanged())),
+            #[cfg(feature = "nifti")]
+            Self::Patches(patches) => Self::Patches(Arc::new(patches.unchanged())),
+            // Made of samples that are changed or not.
+            #[cfg(feature = "pairs")]
+            Self::Pairs(_) | Self::Triplets(_) => self.clone(),
+        }
+    }
+
     /// Returns everything that is drawn at random for sample `index` in this context, as JSON; null where nothing is.
     ///
     /// # Errors
     /// Says why the sample cannot be read, where what is drawn depends on it.
     pub fn drawn(&self, index: usize, context: &Context<'_>) -> Result<Value, SampleError> {
+        // Of images nothing depends on which one it is.
+        #[cfg(not(feature = "nifti"))]
+        let _ = index;
         let json = |drawn: Result<Value, serde_json::Error>| drawn.map_err(SampleError::environment);
         match self {
             Self::Images(images) => json(serde_json::to_value(images.dataset().drawn(context))),
@@ -200,7 +219,7 @@ impl Samples {
 
 /// A place in the world, of patches.
 #[cfg(all(feature = "pairs", feature = "nifti"))]
-type SamplePlace = PatchPlace;
+type SamplePlace = batchwright_nifti::PatchPlace;
 /// Without volumes there are no places.
 #[cfg(all(feature = "pairs", not(feature = "nifti")))]
 type SamplePlace = std::convert::Infallible;

@@ -20,7 +20,7 @@ use crate::source::{ImageSource, LABEL_LIMIT, PixelType, PixelView, Scratch, siz
 ///
 /// A byte is divided exactly as IEEE division does it, so `x / 255` of every program that divides gives the same bits.
 /// With a mean and a standard deviation, the result is `(x / divisor - mean) * (1 / std)`, each step rounded to `f32`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ImageSet<S> {
     source: S,
     options: ImageOptions,
@@ -115,6 +115,16 @@ impl<S: ImageSource> ImageSet<S> {
     /// Returns what was chosen.
     pub fn options(&self) -> &ImageOptions {
         &self.options
+    }
+
+    /// Returns the data set of the same images without random changes.
+    #[must_use]
+    pub fn unchanged(&self) -> Self
+    where
+        S: Clone,
+    {
+        let options = ImageOptions { augment: None, ..self.options.clone() };
+        Self { options, ..self.clone() }
     }
 
     /// Returns what is drawn to augment the sample of this context, if samples are augmented.

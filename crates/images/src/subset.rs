@@ -3,6 +3,8 @@
 use batchwright_core::{Context, Dataset, Field, Fingerprint, SampleError, Slot};
 
 use crate::error::Error;
+use crate::set::ImageSet;
+use crate::source::ImageSource;
 
 /// Some samples of a data set, by their indices in it, in the order given: a side of a split.
 ///
@@ -54,6 +56,14 @@ impl<D: Dataset> Subset<D> {
     /// Returns the indices in the data set.
     pub fn indices(&self) -> &[usize] {
         &self.indices
+    }
+}
+
+impl<S: ImageSource + Clone> Subset<ImageSet<S>> {
+    /// Returns the same samples without random changes.
+    #[must_use]
+    pub fn unchanged(&self) -> Self {
+        Self { dataset: self.dataset.unchanged(), indices: self.indices.clone(), all: self.all }
     }
 }
 

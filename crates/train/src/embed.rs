@@ -85,6 +85,14 @@ pub(crate) fn embed(
         all.values.extend(values);
         all.samples.extend(batch.samples.iter().map(|sample| sample.index));
     }
+    // Rows would stand for other samples than their places say.
+    if let Some(left_out) = loader.left_out().first() {
+        let text = format!(
+            "every sample is needed, and {} ({}) was left out: {}",
+            left_out.index, left_out.id, left_out.error
+        );
+        return Err(Error::Task { doing: "embed a set", step, source: text.into() });
+    }
     Ok(Some(all))
 }
 

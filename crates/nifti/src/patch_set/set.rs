@@ -40,7 +40,7 @@ use super::scan::Scan;
 /// Compressed volumes are decoded once, into the cache; of others the voxels that a patch needs are read. What a
 /// normalisation or a sampler needs to know about a volume as a whole is found out when its first patch is made, and kept.
 pub struct PatchSet {
-    pub(super) subjects: Vec<Prepared>,
+    pub(super) subjects: Arc<Vec<Prepared>>,
     pub(super) options: PatchSetOptions,
     pub(super) training: Option<DatasetStatistics>,
     pub(super) plan: PatchPlan,
@@ -146,7 +146,7 @@ impl PatchSet {
         let shape = PatchShape { channels, size: options.patch.size, spacing: first.whole.spacing };
         let fingerprint = known::fingerprint(&subjects, &options, training.as_ref());
         Ok(Self {
-            subjects,
+            subjects: Arc::new(subjects),
             options,
             training,
             plan,
@@ -159,6 +159,29 @@ impl PatchSet {
             fallbacks: Fallbacks::default(),
             fingerprint,
         })
+    }
+
+    /// Returns the data set of the same patches without random changes. Reads nothing: the two share their subjects, and what is
+    /// found out about them.
+    #[must_use]
+    pub fn unchanged(&self) -> Self {
+        // What lies around a volume stays as it was, so that facts of subjects serve both.
+        let options = self.options.unchanged();
+        let fingerprint = known::fingerprint(&self.subjects, &options, self.training.as_ref());
+        Self {
+            subjects: Arc::clone(&self.subjects),
+            options,
+            training: self.training.clone(),
+            plan: self.plan.clone(),
+            fields: self.fields.clone(),
+            shape: self.shape,
+            labels: self.labels,
+            classes: self.classes.clone(),
+            class_field: self.class_field,
+            cache: Arc::clone(&self.cache),
+            fallbacks: Fallbacks::default(),
+            fingerprint,
+        }
     }
 
     /// Returns the names of the classes; none where subjects have no class.
