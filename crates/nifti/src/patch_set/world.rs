@@ -427,7 +427,7 @@ mod tests {
             let map = Affine::translation(shift).after(&map);
             let mut meets = false;
             let n = 24;
-            for i in 0..=n * n * n {
+            for i in 0..n * n * n {
                 let at = [i % n, i / n % n, i / n / n].map(|x| f64::from(x) / f64::from(n - 1));
                 let point = map.apply([0, 1, 2].map(|axis| at[axis] * size[axis] as f64 - 0.5));
                 meets |= (0..3).all(|axis| -0.5 <= point[axis] && point[axis] <= shape[axis] as f64 - 0.5);

@@ -428,7 +428,14 @@ proptest! {
             prop_assert_eq!(read.geometry().voxel_to_world(), VoxelToWorld(affine));
             prop_assert_eq!(read.geometry().source(), GeometrySource::Sform);
             prop_assert_eq!(read.header().sform_code(), space.code());
-            prop_assert_eq!(read.header().qform_code(), if shear == 0.0 { space.code() } else { 0 });
+            // Next to half a turn the real part, which is not written, is lost in the single precision of the others.
+            let real_part = (turns * std::f64::consts::PI).cos();
+            let qform = read.header().qform_code();
+            if shear != 0.0 {
+                prop_assert_eq!(qform, 0);
+            } else if 5e-3 < real_part || qform != 0 {
+                prop_assert_eq!(qform, space.code());
+            }
             let mut bytes = vec![0; read.stored_bytes() as usize];
             read.read_all(&mut bytes).unwrap();
             let expected: Vec<u8> = with_voxels!(voxels, voxels => voxels.iter().flat_map(|x| x.to_ne_bytes()).collect());
