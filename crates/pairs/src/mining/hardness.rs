@@ -50,11 +50,11 @@ impl Hardness {
 
     /// Returns the hardness at a step: `from` up to `start`, `to` from `start + steps` on.
     pub fn at(&self, step: u64) -> f64 {
-        let done = step.saturating_sub(self.start);
-        if self.steps <= done && self.start <= step {
-            return self.to;
-        }
-        let part = done as f64 / self.steps as f64;
+        let part = match step.checked_sub(self.start) {
+            None => 0.0,
+            Some(done) if self.steps <= done => 1.0,
+            Some(done) => done as f64 / self.steps as f64,
+        };
         self.from * (1.0 - part) + self.to * part
     }
 
@@ -106,6 +106,12 @@ mod tests {
                 prop_assert!((half - (from + (to - from) * part)).abs() < 1e-12);
             }
         }
+    }
+
+    #[test]
+    fn a_change_at_once_waits_for_its_step() {
+        let hardness = Hardness { from: 0.25, to: 1.0, start: 3, steps: 0 };
+        assert_eq!([0, 2, 3, 4].map(|step| hardness.at(step)), [0.25, 0.25, 1.0, 1.0]);
     }
 
     #[test]
