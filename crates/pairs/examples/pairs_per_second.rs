@@ -5,7 +5,8 @@
 //! 60,000 images of 28x28 bytes with a random class each, in batches of 128. Systems: `pair-indices`, `triplet-indices`
 //! (who stands with whom, one thread), `class-batches` (indices in batches of P x K: 8 x 16, from 64 classes on 64 x 2),
 //! `pairs`, `triplets` (pixels as floats times 1/255, through the loader), `class-batches-loader` (images likewise).
-//! With `many` the samplers are set up for 10,000,000 samples, and the line has the memory of that instead.
+//! `many-pairs`, `many-triplets` and `many-batches` set the samplers up for 10,000,000 samples; the line has the time and the
+//! memory of that instead.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "an example prints, and fails by panicking")]
 

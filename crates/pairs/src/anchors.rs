@@ -4,9 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::error::{Error, Side};
-use crate::facts::Facts;
-use crate::partners::Partners;
+use crate::error::Error;
 use crate::relation::Relation;
 
 /// How many samples a report names.
@@ -61,7 +59,7 @@ pub(crate) struct Anchors {
 }
 
 impl Anchors {
-    /// Finds the samples that have whatever is needed, and reports the others.
+    /// Finds the samples that have whatever is needed, and reports the others; each anchor counts as a positive pair.
     pub(crate) fn find(
         positive: &dyn Relation,
         negative: &dyn Relation,
@@ -72,48 +70,33 @@ impl Anchors {
         if samples != negative.samples() {
             return Err(Error::Relations { positive: samples, negative: negative.samples() });
         }
-        let mut report = Report {
-            samples,
-            anchors: 0,
-            positives: 0,
-            without_positive: 0,
-            without_positive_first: Vec::new(),
-            without_negative: 0,
-            without_negative_first: Vec::new(),
-            unknown,
+        let is_anchor = |&index: &u32| {
+            let has = |relation: &dyn Relation, needed: bool| !needed || relation.has_partner(index as usize);
+            has(positive, need[0]) && has(negative, need[1])
         };
-        let mut list = Vec::new();
-        for index in 0..samples {
-            let (has_positive, has_negative) = (positive.has_partner(index), negative.has_partner(index));
-            if !has_positive {
-                report.without_positive += 1;
-                if report.without_positive_first.len() < NAMED {
-                    report.without_positive_first.push(index);
-                }
-            }
-            if !has_negative {
-                report.without_negative += 1;
-                if report.without_negative_first.len() < NAMED {
-                    report.without_negative_first.push(index);
-                }
-            }
-            if (has_positive || !need[0]) && (has_negative || !need[1]) {
-                // As long as all samples are anchors there is no list.
-                if !list.is_empty() || report.anchors != index {
-                    if list.is_empty() {
-                        list.extend(0..report.anchors as u32);
-                    }
-                    list.push(index as u32);
-                }
-                report.anchors += 1;
-            }
-        }
-        if report.anchors == 0 {
-            let (positive, negative) = (samples - report.without_positive, samples - report.without_negative);
+        let all = 0..samples as u32;
+        let len = all.clone().filter(is_anchor).count();
+        let without = |relation: &dyn Relation| {
+            let lone = (0..samples).filter(|&index| !relation.has_partner(index));
+            (lone.clone().count(), lone.take(NAMED).collect())
+        };
+        let (without_positive, without_positive_first) = without(positive);
+        let (without_negative, without_negative_first) = without(negative);
+        if len == 0 {
+            let (positive, negative) = (samples - without_positive, samples - without_negative);
             return Err(Error::NoAnchor { samples, positive, negative });
         }
-        let len = report.anchors;
-        let list = (len < samples).then(|| if list.is_empty() { (0..len as u32).collect() } else { list });
+        let report = Report {
+            samples,
+            anchors: len,
+            positives: len as u64,
+            without_positive,
+            without_positive_first,
+            without_negative,
+            without_negative_first,
+            unknown,
+        };
+        let list = (len < samples).then(|| all.filter(is_anchor).collect());
         Ok((Self { list, len }, report))
     }
 
@@ -134,48 +117,4 @@ impl Anchors {
             Some(list) => list.binary_search(&u32::try_from(sample).ok()?).ok(),
         }
     }
-}
-
-/// The two rules of a sampler made ready: no pair is a positive and a negative at once.
-pub(crate) fn two_rules(
-    facts: &Facts,
-    positive: Partners,
-    negative: Partners,
-    need: [bool; 2],
-) -> Result<(Partners, Partners), Error> {
-    for (side, rule, needed) in [(Side::Positive, &positive, need[0]), (Side::Negative, &negative, need[1])] {
-        if needed && (0..facts.len()).all(|index| !rule.has_partner(index)) {
-            let steps = rule.steps();
-            return Err(Error::NoPartner { side, rule: rule.rule().to_string(), steps });
-        }
-    }
-    if let Some((a, b)) = overlap(facts, &positive, &negative)? {
-        let (positive, negative) = (positive.rule().to_string(), negative.rule().to_string());
-        return Err(Error::Overlap { positive, negative, a, b });
-    }
-    Ok((positive, negative))
-}
-
-/// Finds two samples that both rules allow together.
-fn overlap(facts: &Facts, positive: &Partners, negative: &Partners) -> Result<Option<(usize, usize)>, Error> {
-    let (p, n) = (positive.rule(), negative.rule());
-    // Samples with themselves are never different ones.
-    if p.is_itself() != n.is_itself() {
-        return Ok(None);
-    }
-    if p.is_itself() {
-        return Ok(Some((0, 0)));
-    }
-    let clash = |a: &[String], b: &[String]| a.iter().any(|fact| b.contains(fact));
-    if clash(&p.same, &n.different) || clash(&n.same, &p.different) {
-        return Ok(None);
-    }
-    // A pair that both allow is one that both rules together allow.
-    let both = crate::Rule {
-        same: [&p.same[..], &n.same].concat(),
-        different: [&p.different[..], &n.different].concat(),
-    };
-    let both = Partners::of(facts, &both, crate::Draw::Uniform, Side::Rule)?;
-    let Some(a) = (0..facts.len()).find(|&index| both.has_partner(index)) else { return Ok(None) };
-    Ok((0..facts.len()).find(|&b| both.holds(a, b)).map(|b| (a, b)))
 }

@@ -123,7 +123,7 @@ pub enum Error {
     NoPartner {
         /// Which rule.
         side: Side,
-        /// The rule, or the name of the relation.
+        /// The rule.
         rule: String,
         /// How far each part of it gets.
         steps: String,
@@ -170,7 +170,7 @@ pub enum Error {
         /// What was given.
         found: f64,
     },
-    /// Samples share fewer labels than are needed for anything.
+    /// A setting is out of its range.
     #[error("{what} is {found}; it must be {expected}")]
     Setting {
         /// Which setting.

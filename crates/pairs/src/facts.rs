@@ -65,11 +65,7 @@ impl Facts {
     /// # Errors
     /// Refuses no samples, and 2^32 - 1 or more.
     pub fn unlabelled(samples: usize) -> Result<Self, Error> {
-        match samples {
-            0 => Err(Error::Empty),
-            _ if samples < NONE as usize => Ok(Self { samples, columns: BTreeMap::new() }),
-            _ => Err(Error::TooMany { samples }),
-        }
+        Ok(Self { samples: check_samples(samples)?, columns: BTreeMap::new() })
     }
 
     /// Asks a data set for the class and the facts of every sample. Reads no sample.
@@ -278,9 +274,8 @@ impl Column {
 
     /// Adds digests of codes and values to a fingerprint.
     fn join(&self, print: Fingerprint, name: &str) -> Fingerprint {
-        let codes =
-            self.codes.chunks(4096).map(|part| part.iter().flat_map(|code| code.to_le_bytes()).collect());
-        let print = print.with_digest(&format!("{name}.codes"), codes.collect::<Vec<Vec<u8>>>());
+        let bytes = |part: &[u32]| part.iter().flat_map(|code| code.to_le_bytes()).collect::<Vec<u8>>();
+        let print = print.with_digest(&format!("{name}.codes"), self.codes.chunks(4096).map(bytes));
         let values = format!("{name}.values");
         match &self.values {
             Values::Numbers(numbers) => {
@@ -288,6 +283,15 @@ impl Column {
             }
             Values::Texts(texts) => print.with_digest(&values, texts),
         }
+    }
+}
+
+/// Refuses no samples, and more than 32 bits can count.
+pub(crate) fn check_samples(samples: usize) -> Result<usize, Error> {
+    match samples {
+        0 => Err(Error::Empty),
+        _ if samples < NONE as usize => Ok(samples),
+        _ => Err(Error::TooMany { samples }),
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use batchwright_core::{Fingerprint, Stream};
 
 use crate::error::Error;
-use crate::facts::NONE;
+use crate::facts::{NONE, check_samples};
 use crate::relation::{Counts, Relation, Tries};
-use crate::tried::{TRIES, tried};
+use crate::tried::tried;
 
 /// The labels of each sample, any number of them: four bytes a label, and eight a sample.
 #[derive(Clone, Debug)]
@@ -32,11 +32,8 @@ impl Labels {
             labels.extend(own);
             starts.push(labels.len());
         }
-        match starts.len() - 1 {
-            0 => Err(Error::Empty),
-            samples if NONE as usize <= samples => Err(Error::TooMany { samples }),
-            _ => Ok(Self { labels, starts }),
-        }
+        check_samples(starts.len() - 1)?;
+        Ok(Self { labels, starts })
     }
 
     /// Returns the number of samples.
@@ -179,7 +176,7 @@ impl SharedLabels {
         if others == 0 || ranges.len() < least {
             return None;
         }
-        for tried in 0..TRIES {
+        let found = self.counts.tried(|| {
             let mut at = stream.below(others);
             let mut candidate = anchor;
             for range in ranges {
@@ -194,13 +191,11 @@ impl SharedLabels {
                 at -= count;
             }
             let shared = self.labels.shared(anchor, candidate);
-            if least <= shared && stream.below32(shared as u32) == 0 {
-                self.counts.rejected(tried);
-                return Some(candidate);
-            }
+            (least <= shared && stream.below32(shared as u32) == 0).then_some(candidate)
+        });
+        if found.is_some() {
+            return found;
         }
-        self.counts.rejected(TRIES);
-        self.counts.listed();
         let mut all: Vec<u32> = ranges
             .iter()
             .flat_map(|range| &self.members[range.0 as usize..range.1 as usize])
@@ -241,9 +236,8 @@ impl Relation for SharedLabels {
             Bound::AtLeast(count) => format!("at least {count} labels in common"),
             Bound::AtMost(count) => format!("at most {count} labels in common"),
         };
-        let bytes = |sample| self.labels.of(sample).iter().flat_map(|label| label.to_le_bytes()).collect();
-        let samples: Vec<Vec<u8>> = (0..self.labels.len()).map(bytes).collect();
-        Fingerprint::default().with("rule", rule).with_digest("labels", samples)
+        let bytes = |at| self.labels.of(at).iter().flat_map(|label| label.to_le_bytes()).collect::<Vec<u8>>();
+        Fingerprint::default().with("rule", rule).with_digest("labels", (0..self.labels.len()).map(bytes))
     }
 
     fn tries(&self) -> Tries {

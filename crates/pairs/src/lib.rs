@@ -17,6 +17,7 @@ mod predicate;
 mod refresh;
 mod relation;
 mod rule;
+mod sides;
 mod source;
 mod tried;
 mod triplet_dataset;

@@ -9,7 +9,7 @@ use batchwright_core::{Context, Dataset, Fingerprint};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Line};
-use crate::facts::NONE;
+use crate::facts::check_samples;
 use crate::source::{Pair, PairSource, Triplet, TripletSource};
 
 /// How a list names samples.
@@ -37,12 +37,7 @@ impl Names {
     /// # Errors
     /// Refuses two samples of one id, no samples, and 2^32 - 1 or more.
     pub fn of(dataset: &(impl Dataset + ?Sized), by: ListedBy) -> Result<Self, Error> {
-        let samples = dataset.len();
-        match samples {
-            0 => return Err(Error::Empty),
-            _ if NONE as usize <= samples => return Err(Error::TooMany { samples }),
-            _ => {}
-        }
+        let samples = check_samples(dataset.len())?;
         let ids = match by {
             ListedBy::Index => None,
             ListedBy::Id => {

@@ -85,11 +85,6 @@ impl<D: Dataset, S: PairSource> PairDataset<D, S> {
         &self.source
     }
 
-    /// Returns where the pairs come from, to change it at the border of epochs.
-    pub fn source_mut(&mut self) -> &mut S {
-        &mut self.source
-    }
-
     /// Returns the contexts that the parts are read in.
     pub fn contexts<'c>(&self, context: &Context<'c>) -> [Context<'c>; 2] {
         std::array::from_fn(|part| self.parted.context(part, context))

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use batchwright_core::{Context, Fingerprint, Stream};
 use serde::{Deserialize, Serialize};
 
-use crate::anchors::{Anchors, Report, two_rules};
-use crate::error::{Error, Side};
+use crate::anchors::Report;
+use crate::error::Error;
 use crate::facts::Facts;
-use crate::partners::Partners;
 use crate::relation::{Relation, Tries};
 use crate::rule::{Draw, Rule};
+use crate::sides::Sides;
 use crate::source::{Pair, PairSource};
 
 /// The stream that partners are drawn from.
@@ -55,7 +55,7 @@ impl Default for PairOptions {
 /// The partner is drawn from the stream `pairs/partner` of the place.
 ///
 /// Samples without a positive (the only one of a class, say) are never anchors, but may be negatives of others; see
-/// [`report`](Self::report). Takes some hundred nanoseconds a pair, nearly all of it to open the stream.
+/// [`report`](Self::report). Takes time to open a stream and little more.
 ///
 /// ```
 /// use batchwright_core::Context;
@@ -69,13 +69,8 @@ impl Default for PairOptions {
 /// ```
 #[derive(Debug)]
 pub struct PairSampler {
-    positive: Arc<dyn Relation>,
-    negative: Arc<dyn Relation>,
-    anchors: Anchors,
-    /// The positive places among as many as there are anchors.
-    positives: u64,
+    sides: Sides,
     share: f64,
-    report: Report,
 }
 
 impl PairSampler {
@@ -87,11 +82,7 @@ impl PairSampler {
     pub fn new(facts: &Facts, options: &PairOptions) -> Result<Self, Error> {
         let PairOptions { positives, positive, negative, negatives } = options;
         let need = needs(*positives)?;
-        let positive = Partners::of(facts, positive, Draw::Uniform, Side::Positive)?;
-        let negative = Partners::of(facts, negative, *negatives, Side::Negative)?;
-        let (positive, negative) = two_rules(facts, positive, negative, need)?;
-        let unknown = (0..facts.len()).filter(|&at| !positive.knows(at) || !negative.knows(at)).count();
-        Self::made(Arc::new(positive), Arc::new(negative), *positives, unknown)
+        Ok(Self::with_share(Sides::by_rules(facts, (positive, negative), *negatives, need)?, *positives))
     }
 
     /// Takes any two relations. That no pair is in both is tried on up to 1000 pairs.
@@ -104,43 +95,29 @@ impl PairSampler {
         negative: Arc<dyn Relation>,
         positives: f64,
     ) -> Result<Self, Error> {
-        let sampler = Self::made(positive, negative, positives, 0)?;
-        try_overlap(
-            &sampler.anchors,
-            sampler.positive.as_ref(),
-            sampler.negative.as_ref(),
-            needs(positives)?,
-        )?;
-        Ok(sampler)
+        let need = needs(positives)?;
+        Ok(Self::with_share(Sides::by_relations(positive, negative, need)?, positives))
     }
 
-    fn made(
-        positive: Arc<dyn Relation>,
-        negative: Arc<dyn Relation>,
-        share: f64,
-        unknown: usize,
-    ) -> Result<Self, Error> {
-        let (anchors, mut report) =
-            Anchors::find(positive.as_ref(), negative.as_ref(), needs(share)?, unknown)?;
-        let positives = (anchors.len() as f64 * share).round() as u64;
-        report.positives = positives;
-        Ok(Self { positive, negative, anchors, positives, share, report })
+    fn with_share(mut sides: Sides, share: f64) -> Self {
+        sides.report.positives = (sides.anchors.len() as f64 * share).round() as u64;
+        Self { sides, share }
     }
 
     /// Returns who is an anchor, and who is not.
     pub fn report(&self) -> &Report {
-        &self.report
+        &self.sides.report
     }
 
     /// Returns the number of the pairs whose anchor is `sample`, if it is one.
     pub fn index_of(&self, sample: usize) -> Option<usize> {
-        self.anchors.find_sample(sample)
+        self.sides.anchors.find_sample(sample)
     }
 
     /// Returns whether the pair at a place of an epoch is a positive.
     #[inline]
     pub fn is_positive(&self, epoch: u64, position: u64) -> bool {
-        let (n, k) = (self.anchors.len() as u64, self.positives);
+        let (n, k) = (self.sides.anchors.len() as u64, self.sides.report.positives);
         // Both are below 2^32.
         let shift = (u128::from(epoch.wrapping_mul(GOLDEN)) * u128::from(n)) >> 64;
         ((position % n) * k + shift as u64) % n < k
@@ -150,27 +127,26 @@ impl PairSampler {
     /// `pairs/partner` of its place.
     #[inline]
     pub fn pair(&self, index: usize, positive: Kind, stream: &mut Stream) -> Pair {
-        let a = self.anchors.at(index);
+        let a = self.sides.anchors.at(index);
         match positive {
-            Kind::Positive => Pair { a, b: self.positive.draw(a, stream), same: 1.0 },
-            Kind::Negative => Pair { a, b: self.negative.draw(a, stream), same: 0.0 },
+            Kind::Positive => Pair { a, b: self.sides.positive.draw(a, stream), same: 1.0 },
+            Kind::Negative => Pair { a, b: self.sides.negative.draw(a, stream), same: 0.0 },
         }
     }
 
     /// Returns the relation of positives.
-    pub fn positive(&self) -> &dyn Relation {
-        self.positive.as_ref()
+    pub fn positive(&self) -> &Arc<dyn Relation> {
+        &self.sides.positive
     }
 
     /// Returns the relation of negatives.
-    pub fn negative(&self) -> &dyn Relation {
-        self.negative.as_ref()
+    pub fn negative(&self) -> &Arc<dyn Relation> {
+        &self.sides.negative
     }
 
     /// Returns how much trying the draws so far have taken, positives and negatives together.
     pub fn tries(&self) -> Tries {
-        let (a, b) = (self.positive.tries(), self.negative.tries());
-        Tries { rejected: a.rejected + b.rejected, listed: a.listed + b.listed }
+        self.sides.tries()
     }
 }
 
@@ -185,16 +161,16 @@ pub enum Kind {
 
 impl PairSource for PairSampler {
     fn len(&self) -> usize {
-        self.anchors.len()
+        self.sides.anchors.len()
     }
 
     fn samples(&self) -> usize {
-        self.report.samples
+        self.sides.report.samples
     }
 
     #[inline]
     fn anchor(&self, index: usize) -> usize {
-        self.anchors.at(index)
+        self.sides.anchors.at(index)
     }
 
     #[inline]
@@ -208,7 +184,7 @@ impl PairSource for PairSampler {
     }
 
     fn allows(&self, pair: &Pair) -> bool {
-        let relation = if pair.same == 1.0 { &self.positive } else { &self.negative };
+        let relation = if pair.same == 1.0 { &self.sides.positive } else { &self.sides.negative };
         relation.holds(pair.a, pair.b)
     }
 
@@ -216,8 +192,8 @@ impl PairSource for PairSampler {
         Fingerprint::default()
             .with("kind", "pairs")
             .with("positives", self.share)
-            .with_part("positive", &self.positive.fingerprint())
-            .with_part("negative", &self.negative.fingerprint())
+            .with_part("positive", &self.sides.positive.fingerprint())
+            .with_part("negative", &self.sides.negative.fingerprint())
     }
 }
 
@@ -228,28 +204,4 @@ fn needs(share: f64) -> Result<[bool; 2], Error> {
     } else {
         Err(Error::Positives { found: share })
     }
-}
-
-/// Draws some partners of each kind and asks the other relation about them.
-pub(crate) fn try_overlap(
-    anchors: &Anchors,
-    positive: &dyn Relation,
-    negative: &dyn Relation,
-    need: [bool; 2],
-) -> Result<(), Error> {
-    for nth in 0..anchors.len().min(500) {
-        let a = anchors.at(nth * (anchors.len() / anchors.len().min(500)));
-        let mut stream = Stream::new(0, 0, nth as u64, "pairs/overlap");
-        let drawn = [
-            need[0].then(|| positive.draw(a, &mut stream)).filter(|&b| negative.holds(a, b)),
-            need[1].then(|| negative.draw(a, &mut stream)).filter(|&b| positive.holds(a, b)),
-        ];
-        if let Some(b) = drawn.into_iter().flatten().next() {
-            let name = |relation: &dyn Relation| {
-                relation.fingerprint().facts().get("rule").cloned().unwrap_or_default()
-            };
-            return Err(Error::Overlap { positive: name(positive), negative: name(negative), a, b });
-        }
-    }
-    Ok(())
 }

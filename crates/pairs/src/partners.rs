@@ -6,9 +6,8 @@ use batchwright_core::{Fingerprint, Stream};
 
 use crate::error::{Error, Side};
 use crate::facts::{CLASS, Column, Facts, INDEX, Key, NONE, determines};
-use crate::relation::{Counts, Relation, Tries};
+use crate::relation::{Counts, Relation, TRIES, Tries};
 use crate::rule::{Draw, Rule};
-use crate::tried::TRIES;
 
 /// Facts that must differ at once, of which none decides another. Their combinations are counted, 2^6 at most.
 const MOST_DIFFERENT: usize = 6;
@@ -124,8 +123,8 @@ impl Partners {
                     Some(known(&CLASS.to_owned())?)
                 }
             };
-            if MOST_DIFFERENT < needed(&different).len() {
-                let found = needed(&different).len();
+            let found = needed(&different).len();
+            if MOST_DIFFERENT < found {
                 return Err(Error::ManyDifferent { side, found, most: MOST_DIFFERENT });
             }
             Some(Table::new(samples, &same, &different, by_class))
@@ -358,15 +357,10 @@ impl Table {
         if self.rest.is_empty() {
             return one(stream);
         }
-        for tried in 0..TRIES {
-            let candidate = one(stream);
-            if self.fits(anchor, candidate) {
-                counts.rejected(tried);
-                return candidate;
-            }
+        let fits = |candidate: u32| self.fits(anchor, candidate).then_some(candidate);
+        if let Some(candidate) = counts.tried(|| fits(one(stream))) {
+            return candidate;
         }
-        counts.rejected(TRIES);
-        counts.listed();
         let nth = stream.below32(self.fitting(anchor as usize)) as usize;
         let (before, after) = if self.apart { (own.0, own.1) } else { (bucket.1, bucket.1) };
         (bucket.0..before)
@@ -397,15 +391,13 @@ impl Table {
                 first + stream.below32(end - first)
             };
             let (start, stop) = self.run(run);
-            for tried in 0..TRIES {
+            let found = counts.tried(|| {
                 let candidate = self.members[(start + stream.below32(stop - start)) as usize];
-                if self.fits(anchor, candidate) {
-                    counts.rejected(tried);
-                    return candidate;
-                }
+                self.fits(anchor, candidate).then_some(candidate)
+            });
+            if let Some(candidate) = found {
+                return candidate;
             }
-            counts.rejected(TRIES);
-            counts.listed();
             let fit = fits_of(run).count();
             if 0 < fit {
                 let nth = stream.below32(fit as u32) as usize;

@@ -5,7 +5,7 @@ use std::fmt;
 use batchwright_core::{Fingerprint, Stream};
 
 use crate::error::Error;
-use crate::facts::NONE;
+use crate::facts::check_samples;
 use crate::relation::{Counts, Relation, Tries};
 use crate::tried::tried;
 
@@ -42,11 +42,7 @@ impl<F: Fn(usize, usize) -> bool + Send + Sync> Predicate<F> {
     /// # Errors
     /// Refuses no samples, and 2^32 - 1 or more.
     pub fn new(name: &str, samples: usize, holds: F) -> Result<Self, Error> {
-        match samples {
-            0 => return Err(Error::Empty),
-            _ if NONE as usize <= samples => return Err(Error::TooMany { samples }),
-            _ => {}
-        }
+        check_samples(samples)?;
         let counts = Counts::default();
         let has_partner = (0..samples)
             .map(|anchor| {

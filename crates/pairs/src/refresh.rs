@@ -1,7 +1,7 @@
 //! Partners mined from embeddings, made anew at the border of epochs.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use batchwright_core::{
     Batch, BoxError, Context, Fingerprint, Layout, OnError, SampleError, SampleId, Sequence, Slot, Slots,
@@ -19,8 +19,6 @@ use crate::triplet_sampler::TripletSampler;
 
 /// The stream that says which of the mined partners stands with an anchor.
 const MINED: &str = "pairs/mined";
-/// The letters and the version that what is kept begins with.
-const MAGIC: &[u8; 8] = b"BWFEED01";
 
 /// When partners are mined, and which.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,42 +76,6 @@ pub struct NotMined {
     last: u64,
 }
 
-/// The rules that tuples are drawn by.
-trait Rules: fmt::Debug + Send + Sync {
-    fn positive(&self) -> &dyn Relation;
-    fn negative(&self) -> &dyn Relation;
-}
-
-impl dyn Rules {
-    fn eligible(&self) -> ByRelation<'_> {
-        ByRelation { positive: self.positive(), negative: self.negative() }
-    }
-}
-
-macro_rules! rules {
-    ($sampler:ty) => {
-        impl Rules for $sampler {
-            fn positive(&self) -> &dyn Relation {
-                <$sampler>::positive(self)
-            }
-            fn negative(&self) -> &dyn Relation {
-                <$sampler>::negative(self)
-            }
-        }
-    };
-}
-rules!(PairSampler);
-rules!(TripletSampler);
-
-/// A table, and the epochs that it is for.
-#[derive(Debug)]
-struct Table {
-    mined: Option<Mined>,
-    from: u64,
-    /// The epoch after the last.
-    until: u64,
-}
-
 /// Partners that are mined from embeddings: what a run learns and feeds back into its batches.
 ///
 /// Whoever trains embeds all samples before an epoch that [is due](Self::is_due) and hands the matrix to
@@ -123,22 +85,24 @@ struct Table {
 pub struct MinedPartners {
     options: RefreshOptions,
     seed: u64,
-    rules: Arc<dyn Rules>,
-    live: RwLock<Arc<Table>>,
+    positive: Arc<dyn Relation>,
+    negative: Arc<dyn Relation>,
+    /// The table of this epoch; none before the first.
+    live: RwLock<Option<Mined>>,
     /// What the next epoch takes up.
-    next: Mutex<Option<Table>>,
+    next: Mutex<Option<Mined>>,
 }
 
 impl MinedPartners {
-    fn new(rules: Arc<dyn Rules>, options: RefreshOptions, seed: u64) -> Result<Self, EmbeddingError> {
+    fn new(
+        positive: &Arc<dyn Relation>,
+        negative: &Arc<dyn Relation>,
+        options: RefreshOptions,
+        seed: u64,
+    ) -> Result<Self, EmbeddingError> {
         options.check("mining")?;
-        let first = Table { mined: None, from: 0, until: options.from };
-        Ok(Self { options, seed, rules, live: RwLock::new(Arc::new(first)), next: Mutex::new(None) })
-    }
-
-    /// Returns what was chosen.
-    pub fn options(&self) -> &RefreshOptions {
-        &self.options
+        let (positive, negative) = (Arc::clone(positive), Arc::clone(negative));
+        Ok(Self { options, seed, positive, negative, live: RwLock::new(None), next: Mutex::new(None) })
     }
 
     /// Returns whether partners are mined anew for an epoch.
@@ -152,17 +116,14 @@ impl MinedPartners {
     /// # Errors
     /// As [`mine`]; refuses another number of samples.
     pub fn refresh(&self, epoch: u64, embeddings: &Embeddings) -> Result<MiningReport, EmbeddingError> {
-        let samples = self.rules.negative().samples();
+        let samples = self.negative.samples();
         if embeddings.len() != samples {
             let expected = format!("one row for each of {samples} samples");
             return Err(EmbeddingError::choice("embeddings", expected, embeddings.len()));
         }
-        let rules = self.rules.eligible();
-        let mined = mine(embeddings, &rules, &self.options.candidates, self.seed, epoch)?;
+        let mined = mine(embeddings, &self.rules(), &self.options.candidates, self.seed, epoch)?;
         let report = *mined.report();
-        let until = epoch.saturating_add(self.options.every);
-        let table = Table { mined: Some(mined), from: epoch, until };
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(table);
+        *self.next() = Some(mined);
         Ok(report)
     }
 
@@ -171,88 +132,91 @@ impl MinedPartners {
     /// # Errors
     /// Says of which epochs they are.
     pub fn holds(&self, epoch: u64) -> Result<(), NotMined> {
-        let Table { from, until, .. } = *self.table();
-        if (from..until).contains(&epoch) {
+        let known = self.epochs(self.live().as_ref());
+        if known.contains(&epoch) {
             return Ok(());
         }
-        Err(NotMined { epoch, from, last: until.saturating_sub(1) })
+        Err(NotMined { epoch, from: known.start, last: known.end.saturating_sub(1) })
     }
 
-    /// Returns what is known of the partners, as bytes: `BWFEED01`, the first epoch and the one after the last (as u64,
-    /// little-endian), then the table as [`Mined::to_bytes`] has it. Nothing before the first was mined.
+    /// Returns what is known of the partners, as bytes: the table as [`Mined::to_bytes`] has it, which names its epoch and has
+    /// its hash. Nothing before the first was mined.
     pub fn state(&self) -> Vec<u8> {
-        let table = self.table();
-        let Some(mined) = &table.mined else { return Vec::new() };
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend(table.from.to_le_bytes());
-        bytes.extend(table.until.to_le_bytes());
-        bytes.extend(mined.to_bytes());
-        bytes
+        self.live().as_ref().map_or_else(Vec::new, Mined::to_bytes)
     }
 
-    /// Takes back what [`state`](Self::state) gave.
+    /// Takes back what [`state`](Self::state) gave; what was mined for an epoch to come is forgotten.
     ///
     /// # Errors
-    /// Refuses bytes that are not such a state, or one of another number of samples.
+    /// Refuses bytes that are not such a state, or one of another number of samples, and partners that the rules do not allow.
     pub fn restore(&self, state: &[u8]) -> Result<(), BoxError> {
         let table = if state.is_empty() {
-            Table { mined: None, from: 0, until: self.options.from }
+            None
         } else {
-            let wrong = "the state is none of mined partners";
-            let rest = state.strip_prefix(MAGIC.as_slice()).ok_or(wrong)?;
-            let (from, rest) = rest.split_first_chunk().ok_or(wrong)?;
-            let (until, rest) = rest.split_first_chunk().ok_or(wrong)?;
-            let (from, until) = (u64::from_le_bytes(*from), u64::from_le_bytes(*until));
-            let mined = Mined::from_bytes(rest)?;
-            let samples = self.rules.negative().samples();
-            if mined.anchors() != samples || until <= from {
-                let anchors = mined.anchors();
-                let text = format!(
-                    "the stored partners are of {anchors} samples for the epochs {from} to before {until}; there are {samples} samples"
-                );
-                return Err(text.into());
-            }
-            // A table of other rules would bring false negatives.
-            let rules = self.rules.eligible();
-            for anchor in 0..samples {
-                let negatives = mined.negatives(anchor).iter().map(|&other| other as usize);
-                let wrong = negatives.filter(|&other| !rules.negative(anchor, other));
-                let positive = mined.positive(anchor).filter(|&other| !rules.positive(anchor, other));
-                if let Some(other) = wrong.chain(positive).next() {
-                    return Err(format!(
-                        "the stored partner {other} of sample {anchor} is not allowed by the rules"
-                    )
-                    .into());
-                }
-            }
-            Table { mined: Some(mined), from, until }
+            let mined = Mined::from_bytes(state)?;
+            self.check(&mined)?;
+            Some(mined)
         };
+        *self.next() = None;
         self.put(table);
         Ok(())
     }
 
-    /// Takes up what was mined for the epoch after the one that is over.
+    /// Refuses a table of other samples, and one of other rules: it would bring false negatives.
+    fn check(&self, mined: &Mined) -> Result<(), BoxError> {
+        let (anchors, samples) = (mined.anchors(), self.negative.samples());
+        if anchors != samples {
+            return Err(format!("the stored partners are of {anchors} samples; there are {samples}").into());
+        }
+        let rules = self.rules();
+        for anchor in 0..samples {
+            let negatives = mined.negatives(anchor).iter().map(|&other| other as usize);
+            let wrong = negatives.filter(|&other| !rules.negative(anchor, other));
+            let positive = mined.positive(anchor).filter(|&other| !rules.positive(anchor, other));
+            if let Some(other) = wrong.chain(positive).next() {
+                let text =
+                    format!("the stored partner {other} of sample {anchor} is not allowed by the rules");
+                return Err(text.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up what was mined for the epoch after the one that is over; what is for a later one waits.
     fn turn(&self, over: u64) {
-        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(next) = next.filter(|next| next.from == over + 1) {
+        let next = self.next().take_if(|next| next.epoch() == over + 1);
+        if next.is_some() {
             self.put(next);
         }
     }
 
-    fn put(&self, table: Table) {
-        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+    fn rules(&self) -> ByRelation<'_> {
+        ByRelation { positive: self.positive.as_ref(), negative: self.negative.as_ref() }
     }
 
-    fn table(&self) -> Arc<Table> {
-        Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
+    /// Returns the epochs that a table is for, or those before the first.
+    fn epochs(&self, table: Option<&Mined>) -> Range<u64> {
+        let from = table.map(Mined::epoch);
+        from.map_or(0..self.options.from, |from| from..from.saturating_add(self.options.every))
+    }
+
+    fn put(&self, table: Option<Mined>) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = table;
+    }
+
+    fn live(&self) -> RwLockReadGuard<'_, Option<Mined>> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> MutexGuard<'_, Option<Mined>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the mined positive and one of the mined negatives of an anchor at a place of the run, where there are any.
     fn partners(&self, anchor: usize, context: &Context<'_>) -> (Option<usize>, Option<usize>) {
-        let table = self.table();
-        let Some(mined) =
-            table.mined.as_ref().filter(|_| (table.from..table.until).contains(&context.epoch()))
-        else {
+        let live = self.live();
+        let table = live.as_ref();
+        let Some(mined) = table.filter(|_| self.epochs(table).contains(&context.epoch())) else {
             return (None, None);
         };
         let mut stream = context.stream(MINED);
@@ -286,9 +250,8 @@ impl MinedPairs {
     /// # Errors
     /// Refuses options out of range.
     pub fn new(drawn: PairSampler, options: RefreshOptions, seed: u64) -> Result<Self, EmbeddingError> {
-        let drawn = Arc::new(drawn);
-        let rules: Arc<dyn Rules> = Arc::<PairSampler>::clone(&drawn);
-        Ok(Self { mined: Arc::new(MinedPartners::new(rules, options, seed)?), drawn })
+        let mined = MinedPartners::new(drawn.positive(), drawn.negative(), options, seed)?;
+        Ok(Self { drawn: Arc::new(drawn), mined: Arc::new(mined) })
     }
 
     /// Returns what is mined: to be refreshed by whoever trains.
@@ -346,9 +309,8 @@ impl MinedTriplets {
     /// # Errors
     /// Refuses options out of range.
     pub fn new(drawn: TripletSampler, options: RefreshOptions, seed: u64) -> Result<Self, EmbeddingError> {
-        let drawn = Arc::new(drawn);
-        let rules: Arc<dyn Rules> = Arc::<TripletSampler>::clone(&drawn);
-        Ok(Self { mined: Arc::new(MinedPartners::new(rules, options, seed)?), drawn })
+        let mined = MinedPartners::new(drawn.positive(), drawn.negative(), options, seed)?;
+        Ok(Self { drawn: Arc::new(drawn), mined: Arc::new(mined) })
     }
 
     /// Returns what is mined: to be refreshed by whoever trains.
@@ -380,14 +342,13 @@ impl TripletSource for MinedTriplets {
     }
 
     fn tuple(&self, index: usize, context: &Context<'_>) -> Triplet {
-        let mut triplet = self.drawn.tuple(index, context);
-        let (positive, negative) = self.mined.partners(triplet.anchor, context);
+        let anchor = self.drawn.anchor(index);
         // A negative was mined against its positive: the two come together.
-        if let Some(negative) = negative {
-            triplet.negative = negative;
-            triplet.positive = positive.unwrap_or(triplet.positive);
+        match self.mined.partners(anchor, context) {
+            (_, None) => self.drawn.tuple(index, context),
+            (Some(positive), Some(negative)) => Triplet { anchor, positive, negative },
+            (None, Some(negative)) => Triplet { negative, ..self.drawn.tuple(index, context) },
         }
-        triplet
     }
 
     fn fingerprint(&self) -> Fingerprint {
@@ -398,7 +359,8 @@ impl TripletSource for MinedTriplets {
 /// A sequence of tuples whose partners are mined anew at the border of some epochs: its hook takes up what
 /// [`MinedPartners::refresh`] has made, and its state is the table.
 ///
-/// Batches of an epoch whose partners are not known are an error.
+/// Batches of an epoch whose partners are not known are an error. The hook and the state are those of the table alone: a
+/// sequence that has some of its own cannot be wrapped.
 #[derive(Debug)]
 pub struct Refreshed<S> {
     inner: S,
@@ -407,13 +369,12 @@ pub struct Refreshed<S> {
 
 impl<S: Sequence> Refreshed<S> {
     /// Adds the hook to a sequence whose tuples come of `mined`.
+    ///
+    /// # Panics
+    /// Panics if the sequence has a hook of its own.
     pub fn new(inner: S, mined: Arc<MinedPartners>) -> Self {
+        assert!(!inner.has_epoch_hook(), "a sequence with a hook of its own cannot take another");
         Self { inner, mined }
-    }
-
-    /// Returns the sequence without the hook.
-    pub fn into_inner(self) -> S {
-        self.inner
     }
 }
 
@@ -432,7 +393,6 @@ impl<S: Sequence> Sequence for Refreshed<S> {
     }
 
     fn on_epoch_end(&mut self, epoch: u64) {
-        self.inner.on_epoch_end(epoch);
         self.mined.turn(epoch);
     }
 
@@ -624,7 +584,7 @@ mod tests {
         let drawn = triplets.drawn();
         triplets.partners().refresh(2, &embeddings(2)).unwrap();
         triplets.partners().turn(1);
-        let table = Mined::from_bytes(&triplets.partners().state()[24..]).unwrap();
+        let table = Mined::from_bytes(&triplets.partners().state()).unwrap();
         let (mut mined, mut all) = (0, 0);
         for position in 0..2000 {
             let context = Context::new(7, 2, position);
@@ -654,7 +614,7 @@ mod tests {
         let pairs = MinedPairs::new(drawn, RefreshOptions::default(), 7).unwrap();
         pairs.partners().refresh(1, &embeddings(1)).unwrap();
         pairs.partners().turn(0);
-        let table = Mined::from_bytes(&pairs.partners().state()[24..]).unwrap();
+        let table = Mined::from_bytes(&pairs.partners().state()).unwrap();
         for position in 0..200 {
             let context = Context::new(7, 1, position);
             let index = position as usize % pairs.len();
@@ -689,6 +649,16 @@ mod tests {
     }
 
     #[test]
+    fn a_table_waits_for_its_epoch() {
+        let triplets = triplets();
+        triplets.partners().refresh(2, &embeddings(2)).unwrap();
+        triplets.partners().turn(0);
+        assert!(triplets.partners().state().is_empty());
+        triplets.partners().turn(1);
+        assert!(triplets.partners().holds(2).is_ok());
+    }
+
+    #[test]
     fn states_of_other_samples_and_damaged_ones_are_refused() {
         let triplets = triplets();
         assert!(triplets.partners().state().is_empty());
@@ -701,11 +671,16 @@ mod tests {
         for cut in 0..state.len() {
             assert!(other.partners().restore(&state[..cut]).is_err() || cut == 0, "cut to {cut}");
         }
-        for at in 24..state.len() {
+        for at in 0..state.len() {
             let mut damaged = state.clone();
             damaged[at] ^= 4;
             assert!(other.partners().restore(&damaged).is_err(), "byte {at}");
         }
+        // A table mined for an epoch that a restored run has not reached is not taken up in it.
+        other.partners().refresh(4, &embeddings(4)).unwrap();
+        other.partners().restore(&state).unwrap();
+        other.partners().turn(3);
+        assert_eq!(other.partners().state(), state);
         let few = Embeddings::new(vec![0.0; 3], 1, vec![0; 3]).unwrap();
         assert!(triplets.partners().refresh(4, &few).unwrap_err().to_string().contains("24 samples"));
     }

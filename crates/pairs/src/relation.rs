@@ -67,6 +67,9 @@ pub struct Tries {
     pub listed: u64,
 }
 
+/// Candidates tried before all that fit are listed.
+pub(crate) const TRIES: u64 = 64;
+
 /// Counts of tries, from any thread.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
@@ -75,10 +78,18 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    pub(crate) fn rejected(&self, count: u64) {
-        if 0 < count {
-            self.rejected.fetch_add(count, Ordering::Relaxed);
+    /// Draws candidates until one fits, [`TRIES`] at most; whoever gets none lists those that fit, which is counted here.
+    #[inline]
+    pub(crate) fn tried<T>(&self, mut one: impl FnMut() -> Option<T>) -> Option<T> {
+        let found = (0..TRIES).find_map(|tried| Some((tried, one()?)));
+        let rejected = found.as_ref().map_or(TRIES, |(tried, _)| *tried);
+        if 0 < rejected {
+            self.rejected.fetch_add(rejected, Ordering::Relaxed);
         }
+        if found.is_none() {
+            self.listed();
+        }
+        found.map(|(_, one)| one)
     }
 
     pub(crate) fn listed(&self) {

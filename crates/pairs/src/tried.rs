@@ -4,9 +4,6 @@ use batchwright_core::Stream;
 
 use crate::relation::Counts;
 
-/// Candidates tried before all that fit are listed.
-pub(crate) const TRIES: u64 = 64;
-
 /// Draws one of the samples other than `anchor` that fit, each as likely as the others; `None` if none fits.
 pub(crate) fn tried(
     samples: usize,
@@ -18,16 +15,14 @@ pub(crate) fn tried(
     if samples < 2 {
         return None;
     }
-    for tried in 0..TRIES {
+    let found = counts.tried(|| {
         let other = stream.below32(samples as u32 - 1) as usize;
         let candidate = if anchor <= other { other + 1 } else { other };
-        if fits(candidate) {
-            counts.rejected(tried);
-            return Some(candidate);
-        }
+        fits(candidate).then_some(candidate)
+    });
+    if found.is_some() {
+        return found;
     }
-    counts.rejected(TRIES);
-    counts.listed();
     let all: Vec<u32> =
         (0..samples).filter(|&one| one != anchor && fits(one)).map(|one| one as u32).collect();
     (!all.is_empty()).then(|| all[stream.below32(all.len() as u32) as usize] as usize)

@@ -59,11 +59,6 @@ impl<D: Dataset, S: TripletSource> TripletDataset<D, S> {
         &self.source
     }
 
-    /// Returns where the triplets come from, to change it at the border of epochs.
-    pub fn source_mut(&mut self) -> &mut S {
-        &mut self.source
-    }
-
     /// Returns the contexts that the parts are read in.
     pub fn contexts<'c>(&self, context: &Context<'c>) -> [Context<'c>; 3] {
         std::array::from_fn(|part| self.parted.context(part, context))

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use batchwright_core::{Context, Fingerprint, Stream};
 use serde::{Deserialize, Serialize};
 
-use crate::anchors::{Anchors, Report, two_rules};
-use crate::error::{Error, Side};
+use crate::anchors::Report;
+use crate::error::Error;
 use crate::facts::Facts;
-use crate::pair_sampler::{PARTNER, try_overlap};
-use crate::partners::Partners;
+use crate::pair_sampler::PARTNER;
 use crate::relation::{Relation, Tries};
 use crate::rule::{Draw, Rule};
+use crate::sides::Sides;
 use crate::source::{Triplet, TripletSource};
 
 /// How triplets are drawn.
@@ -62,10 +62,7 @@ impl Default for TripletOptions {
 /// ```
 #[derive(Debug)]
 pub struct TripletSampler {
-    positive: Arc<dyn Relation>,
-    negative: Arc<dyn Relation>,
-    anchors: Anchors,
-    report: Report,
+    sides: Sides,
 }
 
 impl TripletSampler {
@@ -76,11 +73,7 @@ impl TripletSampler {
     /// positive and a negative.
     pub fn new(facts: &Facts, options: &TripletOptions) -> Result<Self, Error> {
         let TripletOptions { positive, negative, negatives } = options;
-        let positive = Partners::of(facts, positive, Draw::Uniform, Side::Positive)?;
-        let negative = Partners::of(facts, negative, *negatives, Side::Negative)?;
-        let (positive, negative) = two_rules(facts, positive, negative, [true; 2])?;
-        let unknown = (0..facts.len()).filter(|&at| !positive.knows(at) || !negative.knows(at)).count();
-        Self::made(Arc::new(positive), Arc::new(negative), unknown)
+        Ok(Self { sides: Sides::by_rules(facts, (positive, negative), *negatives, [true; 2])? })
     }
 
     /// Takes any two relations. That no sample is in both is tried on up to 1000 pairs.
@@ -88,66 +81,57 @@ impl TripletSampler {
     /// # Errors
     /// Refuses relations of different samples, and that allow nothing or one sample as both.
     pub fn of(positive: Arc<dyn Relation>, negative: Arc<dyn Relation>) -> Result<Self, Error> {
-        let sampler = Self::made(positive, negative, 0)?;
-        try_overlap(&sampler.anchors, sampler.positive.as_ref(), sampler.negative.as_ref(), [true; 2])?;
-        Ok(sampler)
-    }
-
-    fn made(positive: Arc<dyn Relation>, negative: Arc<dyn Relation>, unknown: usize) -> Result<Self, Error> {
-        let (anchors, mut report) = Anchors::find(positive.as_ref(), negative.as_ref(), [true; 2], unknown)?;
-        report.positives = anchors.len() as u64;
-        Ok(Self { positive, negative, anchors, report })
+        Ok(Self { sides: Sides::by_relations(positive, negative, [true; 2])? })
     }
 
     /// Returns who is an anchor, and who is not.
     pub fn report(&self) -> &Report {
-        &self.report
+        &self.sides.report
     }
 
     /// Returns the number of the triplets whose anchor is `sample`, if it is one.
     pub fn index_of(&self, sample: usize) -> Option<usize> {
-        self.anchors.find_sample(sample)
+        self.sides.anchors.find_sample(sample)
     }
 
     /// Draws triplet `index` from a stream: what [`tuple`](TripletSource::tuple) does with the stream `pairs/partner` of
     /// its place.
     #[inline]
     pub fn triplet(&self, index: usize, stream: &mut Stream) -> Triplet {
-        let anchor = self.anchors.at(index);
-        let positive = self.positive.draw(anchor, stream);
-        let negative = self.negative.draw(anchor, stream);
+        let anchor = self.sides.anchors.at(index);
+        let positive = self.sides.positive.draw(anchor, stream);
+        let negative = self.sides.negative.draw(anchor, stream);
         Triplet { anchor, positive, negative }
     }
 
     /// Returns the relation of positives.
-    pub fn positive(&self) -> &dyn Relation {
-        self.positive.as_ref()
+    pub fn positive(&self) -> &Arc<dyn Relation> {
+        &self.sides.positive
     }
 
     /// Returns the relation of negatives.
-    pub fn negative(&self) -> &dyn Relation {
-        self.negative.as_ref()
+    pub fn negative(&self) -> &Arc<dyn Relation> {
+        &self.sides.negative
     }
 
     /// Returns how much trying the draws so far have taken, positives and negatives together.
     pub fn tries(&self) -> Tries {
-        let (a, b) = (self.positive.tries(), self.negative.tries());
-        Tries { rejected: a.rejected + b.rejected, listed: a.listed + b.listed }
+        self.sides.tries()
     }
 }
 
 impl TripletSource for TripletSampler {
     fn len(&self) -> usize {
-        self.anchors.len()
+        self.sides.anchors.len()
     }
 
     fn samples(&self) -> usize {
-        self.report.samples
+        self.sides.report.samples
     }
 
     #[inline]
     fn anchor(&self, index: usize) -> usize {
-        self.anchors.at(index)
+        self.sides.anchors.at(index)
     }
 
     #[inline]
@@ -157,13 +141,13 @@ impl TripletSource for TripletSampler {
 
     fn allows(&self, triplet: &Triplet) -> bool {
         let Triplet { anchor, positive, negative } = *triplet;
-        self.positive.holds(anchor, positive) && self.negative.holds(anchor, negative)
+        self.sides.positive.holds(anchor, positive) && self.sides.negative.holds(anchor, negative)
     }
 
     fn fingerprint(&self) -> Fingerprint {
         Fingerprint::default()
             .with("kind", "triplets")
-            .with_part("positive", &self.positive.fingerprint())
-            .with_part("negative", &self.negative.fingerprint())
+            .with_part("positive", &self.sides.positive.fingerprint())
+            .with_part("negative", &self.sides.negative.fingerprint())
     }
 }

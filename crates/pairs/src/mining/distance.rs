@@ -1,5 +1,7 @@
 //! Distances of many embeddings to many others, a block at a time.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -42,10 +44,10 @@ impl Distance {
     }
 
     /// Returns the embeddings as [`Distance::key`] wants them: of length 1 for the cosine.
-    pub(crate) fn prepare(self, embeddings: &Embeddings) -> Result<Embeddings, EmbeddingError> {
+    pub(crate) fn prepare(self, embeddings: &Embeddings) -> Result<Cow<'_, Embeddings>, EmbeddingError> {
         match self {
-            Self::Euclidean | Self::SquaredEuclidean => Ok(embeddings.clone()),
-            Self::Cosine => embeddings.normalized(),
+            Self::Euclidean | Self::SquaredEuclidean => Ok(Cow::Borrowed(embeddings)),
+            Self::Cosine => embeddings.normalized().map(Cow::Owned),
         }
     }
 

@@ -20,6 +20,15 @@ pub struct Embeddings {
     groups: Option<Vec<u32>>,
 }
 
+/// Refuses numbers that are not finite, in rows of `dims`.
+pub(super) fn check_finite(values: &[f32], dims: usize) -> Result<(), EmbeddingError> {
+    let place = values.iter().position(|value| !value.is_finite());
+    place.map_or(Ok(()), |place| {
+        let (sample, dimension) = (place / dims, place % dims);
+        Err(EmbeddingError::NotFinite { sample, dimension, value: values[place] })
+    })
+}
+
 impl Embeddings {
     /// Takes `labels.len()` rows of `dims` numbers, row after row.
     ///
@@ -32,10 +41,7 @@ impl Embeddings {
         if u32::try_from(labels.len()).is_err() {
             return Err(EmbeddingError::TooMany { samples: labels.len() });
         }
-        if let Some(place) = values.iter().position(|value| !value.is_finite()) {
-            let (sample, dimension) = (place / dims, place % dims);
-            return Err(EmbeddingError::NotFinite { sample, dimension, value: values[place] });
-        }
+        check_finite(&values, dims)?;
         Ok(Self { values, dims, labels, groups: None })
     }
 

@@ -1,7 +1,7 @@
 //! Embeddings of batches gone by.
 
 use super::bytes::{Reader, Writer};
-use super::embeddings::Embeddings;
+use super::embeddings::{Embeddings, check_finite};
 use super::error::EmbeddingError;
 
 const MAGIC: [u8; 8] = *b"BWCROSS1";
@@ -55,10 +55,7 @@ impl CrossBatchMemory {
         if labels.len().checked_mul(dims) != Some(values.len()) {
             return Err(EmbeddingError::Size { values: values.len(), dims, labels: labels.len() });
         }
-        if let Some(place) = values.iter().position(|value| !value.is_finite()) {
-            let (sample, dimension) = (place / dims, place % dims);
-            return Err(EmbeddingError::NotFinite { sample, dimension, value: values[place] });
-        }
+        check_finite(values, dims)?;
         for (row, &label) in values.chunks_exact(dims).zip(labels) {
             let place = (self.pushed % self.capacity as u64) as usize;
             if place == self.labels.len() {
@@ -142,10 +139,7 @@ impl CrossBatchMemory {
         memory.values = reader.u32s(held.saturating_mul(dims))?.into_iter().map(f32::from_bits).collect();
         memory.pushed = pushed;
         reader.end()?;
-        if let Some(place) = memory.values.iter().position(|value| !value.is_finite()) {
-            let (sample, dimension) = (place / memory.dims, place % memory.dims);
-            return Err(EmbeddingError::NotFinite { sample, dimension, value: memory.values[place] });
-        }
+        check_finite(&memory.values, memory.dims)?;
         Ok(memory)
     }
 }

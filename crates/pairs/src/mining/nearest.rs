@@ -1,6 +1,6 @@
 //! The k least of a stream of distances.
 
-/// The k nearest of what it is shown, or the k farthest, equal ones by index, in memory of 2k entries.
+/// The k nearest of what it is shown, equal ones by index, in memory of 2k entries.
 #[derive(Debug)]
 pub(crate) struct Nearest {
     k: usize,
