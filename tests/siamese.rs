@@ -69,7 +69,14 @@ fn batches_of_a_mined_run_are_made_again_with_its_checkpoint_alone() {
         .run(&["verify", "run.yaml", "--epochs", "3"])
         .expect(USAGE)
         .says(&["partners of epoch 2 are mined"]);
+    let preview =
+        |epoch: &str, more: &[&str]| place.run(&[&["preview", "run.yaml", "--epoch", epoch], more].concat());
+    preview("2", &[]).expect(USAGE).says(&["partners of epoch 2 are mined", "--checkpoint runs/NAME"]);
     let whole = ["--checkpoint", "runs/mined"];
+    preview("2", &whole).expect(DONE);
+    preview("2", &["--checkpoint", "runs/mined", "--split", "validation"])
+        .expect(USAGE)
+        .says(&["--checkpoint is for batches of the training set"]);
     let drawn = |more: &[&str]| -> Value {
         batch("2", more).expect(DONE);
         serde_json::from_slice(&fs::read(place.path("batch/batch.json")).unwrap()).unwrap()
@@ -175,6 +182,14 @@ logging: { dir: runs, pictures_every: 0 }
     assert!(tensors.lines().all(|line| line.split('\t').count() == 16));
     for file in ["embeddings.npy", "pca.png", "hardest-pairs.png"] {
         assert!(place.path("embedded").join(file).exists(), "{file}");
+    }
+    let text = place.run(&["eval", "run.yaml"]).expect(DONE).stdout;
+    for name in ["val_loss", "val_knn_accuracy", "val_map_at_r"] {
+        assert_eq!(
+            text.lines().filter(|line| line.trim_start().starts_with(name)).count(),
+            1,
+            "{name}: {text}"
+        );
     }
     let wrong = place.path("all_runs/run02/class_labels.txt");
     fs::write(&wrong, "run02/test/item00.png run02/training/class99.png\n").unwrap();

@@ -108,9 +108,9 @@ pub(crate) struct Eval {
     /// Which checkpoint
     #[arg(long, default_value = "best")]
     pub(crate) checkpoint: Which,
-    /// Neighbours that vote for the class of a sample (embeddings)
-    #[arg(long, default_value = "5", value_name = "K")]
-    pub(crate) neighbours: NonZeroUsize,
+    /// Neighbours that vote for the class of a sample; by default 5 (embeddings)
+    #[arg(long, value_name = "K")]
+    pub(crate) neighbours: Option<NonZeroUsize>,
     /// Run episodes in which each sample is told among so many classes (embeddings)
     #[arg(long, value_name = "N")]
     pub(crate) ways: Option<usize>,
@@ -142,14 +142,19 @@ impl Eval {
     /// Returns an option that was given and is for embeddings.
     #[cfg(feature = "train")]
     pub(crate) fn of_embeddings(&self) -> Option<&'static str> {
-        [
-            (self.ways.is_some(), "--ways"),
+        let others = [
             (1 < self.views.get(), "--views"),
             (self.one_shot.is_some(), "--one-shot"),
             (self.out.is_some(), "--out"),
-        ]
-        .into_iter()
-        .find_map(|(given, option)| given.then_some(option))
+        ];
+        let other = || others.into_iter().find_map(|(given, option)| given.then_some(option));
+        self.of_classes().or_else(other)
+    }
+
+    /// Returns an option that was given and is for embeddings of samples with classes. Those of episodes need `--ways`.
+    #[cfg(feature = "train")]
+    pub(crate) fn of_classes(&self) -> Option<&'static str> {
+        if self.ways.is_some() { Some("--ways") } else { self.neighbours.map(|_| "--neighbours") }
     }
 }
 
@@ -174,6 +179,8 @@ pub(crate) struct Preview {
     /// How many samples, from the first batch on; by default 64 images or 8 patches
     #[arg(long)]
     pub(crate) count: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub(crate) learned: Learned,
     /// The picture
     #[arg(long, default_value = "preview.png", value_name = "FILE")]
     pub(crate) out: PathBuf,

@@ -11,7 +11,7 @@ use batchwright_nifti::{Labels, PatchRecord};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::arguments::{Batch, Set};
+use crate::arguments::Batch;
 use crate::failure::{Failure, Result};
 use crate::{learned, open, print};
 
@@ -19,10 +19,14 @@ pub(crate) fn run(arguments: &Batch) -> Result<ExitCode> {
     let config = open::config(&arguments.configuration)?;
     let opened = open::data(&arguments.configuration, &config)?;
     let checkpoint = arguments.learned.checkpoint.as_deref();
-    if matches!(arguments.split, Set::Train) && arguments.replay.is_none() {
-        learned::take_up(&opened, checkpoint, arguments.epoch..arguments.epoch + 1)?;
-    } else if checkpoint.is_some() {
-        return Err(Failure::usage(anyhow!("--checkpoint is for batches of the training set")));
+    match (&arguments.replay, checkpoint) {
+        (None, _) => learned::take_up_of(&opened, arguments.split, checkpoint, arguments.epoch)?,
+        (Some(_), None) => {}
+        (Some(_), Some(_)) => {
+            return Err(Failure::usage(anyhow!(
+                "--replay makes what was drawn again and needs no --checkpoint"
+            )));
+        }
     }
     let batches = open::set(opened, arguments.split)?;
     if let Some(file) = &arguments.replay {

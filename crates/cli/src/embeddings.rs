@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ use crate::open;
 use crate::train::failure;
 
 const DISTANCE: Distance = Distance::Euclidean;
+/// Neighbours that vote for a class, unless it is said how many.
+const NEIGHBOURS: usize = 5;
 /// Pairs of each kind in the picture of the hardest.
 const HARDEST: usize = 8;
 /// Couples of classes that are taken for each other, in the report.
@@ -168,6 +171,9 @@ pub(crate) fn evaluate(
             json!({ "class": couple.class, "nearest": couple.nearest, "count": couple.count, "of": couple.of })
         });
         report.insert("confused".to_owned(), confused.collect());
+    } else if let Some(option) = arguments.of_classes() {
+        let text = if samples.len() < 2 { "the set has a single sample" } else { "its samples have none" };
+        return Err(Failure::usage(anyhow!("{option} compares samples by their classes; {text}")));
     }
     if let Some(path) = &arguments.one_shot {
         let (error, runs) = one_shot(path, &mut encoder, &singles.training)?;
@@ -180,13 +186,16 @@ pub(crate) fn evaluate(
     Ok(report)
 }
 
-/// Embeds the training samples, if all classes of a set are among theirs: then neighbours are looked for there, and those of new
-/// classes among themselves.
+/// Embeds the training samples, if all classes of a set are among theirs (equal numbers of unseen classes are other classes): then
+/// neighbours are looked for there, and those of new classes among themselves.
 fn references(
     encoder: &mut Encoder<'_>,
     rows: &Embeddings,
     training: &Samples,
 ) -> Result<Option<Embeddings>> {
+    if encoder.config.has_unseen_classes() {
+        return Ok(None);
+    }
     let known: BTreeSet<u32> = (0..training.len()).filter_map(|index| training.class(index)).collect();
     let is_known = rows.labels().iter().all(|label| known.contains(label));
     is_known.then(|| encoder.embed(training)).transpose()
@@ -199,7 +208,7 @@ fn neighbourhood(
     references: Option<&Embeddings>,
 ) -> Result<Vec<(&'static str, f64)>> {
     let available = references.map_or(rows.len() - 1, Embeddings::len);
-    let k = arguments.neighbours.get().min(available);
+    let k = arguments.neighbours.map_or(NEIGHBOURS, NonZeroUsize::get).min(available);
     let voted = neighbours(rows, references, DISTANCE, k).map_err(refused)?;
     let mut figures = vec![("knn_accuracy", voted.accuracy)];
     // Where no sample has another of its class, there is nothing to retrieve.

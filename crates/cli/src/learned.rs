@@ -9,6 +9,7 @@ use batchwright_core::{Batch, BoxError, Fingerprint, LoaderState, Sequence, Slot
 use batchwright_pairs::MinedPartners;
 use serde::Deserialize;
 
+use crate::arguments::Set;
 use crate::failure::{Failure, Result};
 
 /// What is read of the state of a checkpoint.
@@ -44,12 +45,23 @@ impl Sequence for Training<'_> {
     }
 }
 
+/// As [`take_up`], for batches of any set: those of validation and test depend on nothing that is learned.
+pub(crate) fn take_up_of(opened: &Opened, set: Set, checkpoint: Option<&Path>, epoch: u64) -> Result<()> {
+    match (set, checkpoint) {
+        (Set::Train, _) => take_up(opened, checkpoint, [epoch]),
+        (Set::Validation | Set::Test, None) => Ok(()),
+        (Set::Validation | Set::Test, Some(_)) => {
+            Err(Failure::usage(anyhow!("--checkpoint is for batches of the training set")))
+        }
+    }
+}
+
 /// Gives the training batches the partners that were mined until a checkpoint, if partners are mined; says so where an epoch
 /// that is asked for depends on what is not known here.
 pub(crate) fn take_up(
     opened: &Opened,
     checkpoint: Option<&Path>,
-    epochs: std::ops::Range<u64>,
+    epochs: impl IntoIterator<Item = u64>,
 ) -> Result<()> {
     let Some(mined) = &opened.mining else {
         return match checkpoint {

@@ -12,11 +12,13 @@ use ndarray::{Array4, ArrayView4, Axis, concatenate};
 
 use crate::arguments::Preview;
 use crate::failure::{Failure, Result};
-use crate::{open, print};
+use crate::{learned, open, print};
 
 pub(crate) fn run(arguments: &Preview) -> Result<ExitCode> {
     let config = open::config(&arguments.configuration)?;
-    let batches = open::set(open::data(&arguments.configuration, &config)?, arguments.split)?;
+    let opened = open::data(&arguments.configuration, &config)?;
+    learned::take_up_of(&opened, arguments.split, arguments.learned.checkpoint.as_deref(), arguments.epoch)?;
+    let batches = open::set(opened, arguments.split)?;
     if let Some(folder) = arguments.out.parent() {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))

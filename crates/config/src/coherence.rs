@@ -108,7 +108,7 @@ fn check_data(data: &Data, report: &mut Report<'_, '_>) {
             pairing: _,
     } = data;
     #[cfg(not(feature = "nifti"))]
-    let _ = align;
+    let _ = (align, unseen_classes);
     if split.is_some() && source.has_validation() {
         let message =
             format!("there is a validation set of its own already, `data.{}.validation`", source.key());
@@ -173,8 +173,7 @@ fn check_data(data: &Data, report: &mut Report<'_, '_>) {
             Some("name the labels of the set"),
         );
     }
-    let unseen = *unseen_classes || matches!(source, Source::Glyphs(glyphs) if 0 < glyphs.test_classes);
-    if *one_hot && unseen {
+    if *one_hot && data.has_unseen_classes() {
         let help = "leave `one_hot` out: a model that compares needs none";
         report.add("data.one_hot", "classes that training does not have are not among its own", Some(help));
     }
@@ -333,6 +332,14 @@ fn check_pairs(data: &Data, loader: Option<&Loader>, model: Option<&Model>, repo
     }
     if let Some(Model::Siamese(siamese)) = model {
         check_batches_of_loss(data, siamese, report);
+        if data.pairing.is_none() && loader.is_some_and(|loader| loader.class_weight.is_some()) {
+            let message = format!(
+                "`{}` compares the samples of a batch with each other, so that it cannot weigh them",
+                siamese.loss.name()
+            );
+            let help = "leave it out; `sampler: { class_batches: … }` has all classes equally often";
+            report.add("loader.class_weight", message, Some(help));
+        }
     }
     let Some(pairing) = &data.pairing else { return };
     let key = format!("data.{}", pairing.key());
@@ -368,6 +375,11 @@ fn check_pairs(data: &Data, loader: Option<&Loader>, model: Option<&Model>, repo
     }
 }
 
+#[cfg(feature = "pairs")]
+fn percent(share: f64) -> String {
+    format!("{} %", (share * 1000.0).round() / 10.0)
+}
+
 /// A loss takes pairs, triplets or images with labels.
 #[cfg(feature = "pairs")]
 fn check_batches_of_loss(data: &Data, siamese: &Siamese, report: &mut Report<'_, '_>) {
@@ -386,6 +398,21 @@ fn check_batches_of_loss(data: &Data, siamese: &Siamese, report: &mut Report<'_,
         None => (labelled, "samples one by one"),
     };
     if fits {
+        if data.pairing.is_none() && !data.source.has_labels() {
+            let message = format!("`{}` compares classes, and the samples have no labels", loss.name());
+            let help = "name the labels of the set, or compare two views of a sample: `data.pairs` and the loss `nt_xent`";
+            report.add("model.siamese.loss", message, Some(help));
+        }
+        if let (MetricLoss::NtXent { .. }, Some(crate::pairing::Pairing::Pairs(pairs))) =
+            (loss, &data.pairing)
+            && pairs.positives != 1.0
+        {
+            let message = format!(
+                "`nt_xent` takes the two of every pair for the same, and of these pairs {} are",
+                percent(pairs.positives)
+            );
+            report.add("data.pairs.positives", message, Some("write `positives: 1`"));
+        }
         return;
     }
     let mut takes = Vec::new();

@@ -120,6 +120,13 @@ pub(crate) struct DataFile {
     triplets: Option<Box<Triplets>>,
 }
 
+impl Data {
+    /// Returns whether the classes of validation and test files are others than those of training.
+    pub(crate) fn has_unseen_classes(&self) -> bool {
+        self.unseen_classes || matches!(&self.source, Source::Glyphs(glyphs) if 0 < glyphs.test_classes)
+    }
+}
+
 #[cfg(feature = "pairs")]
 impl DataFile {
     /// Returns whether there are two choices of which there can be one.

@@ -13,6 +13,7 @@ use batchwright_images::{self as images, ImageOptions, ImageSet, Subset};
 use crate::config::Config;
 use crate::data::{Fold, Held, MeanStd, Normalize, QuarterTurns, Split, SplitBy};
 use crate::loader::{Blocks, ClassWeight, OnError, Sampler, Shuffle, Uneven, Window, Windowed};
+use crate::model::Model;
 use crate::open_error::OpenError;
 #[cfg(feature = "pairs")]
 use crate::open_pairs::Paired;
@@ -55,9 +56,11 @@ impl DataRoot {
 pub struct Opened {
     /// What is trained on, in the order and with the changes that the configuration asks for.
     pub training: SampleBatches,
-    /// What is validated on, if anything: every sample once, in order, unchanged.
+    /// What is validated on, if anything: every sample once, unchanged; in order, or mixed (always alike) where the loss compares
+    /// the samples of a batch.
     pub validation: Option<SampleBatches>,
-    /// What is tested on, if anything: every sample once, in order, unchanged.
+    /// What is tested on, if anything: every sample once, unchanged; in order, or mixed (always alike) where the loss compares
+    /// the samples of a batch.
     pub test: Option<SampleBatches>,
     /// The samples of all sets one by one, not paired, varied as those of training are. They share all that is read with the
     /// sets above; see [`Config::in_order`].
@@ -196,6 +199,11 @@ impl Config {
             let data = if varied { data.clone() } else { data.unchanged() };
             #[cfg(feature = "pairs")]
             let Paired { data, .. } = self.paired(data, set, &root)?;
+            if self.compares_within_batches() {
+                // Files often lie class by class, and a batch of one class compares nothing.
+                let sampler = core::Shuffled::new(data.len());
+                return self.every_one(data, sampler, set.name()).map(Some);
+            }
             self.in_order(data, set.name()).map(Some)
         };
         Ok(Opened {
@@ -277,10 +285,10 @@ impl Config {
         }
     }
 
-    /// Returns whether the classes of validation and test files are others than those of training.
-    fn has_unseen_classes(&self) -> bool {
-        let glyphs = matches!(&self.data.source, Source::Glyphs(glyphs) if 0 < glyphs.test_classes);
-        self.data.unseen_classes || glyphs
+    /// Returns whether the classes of validation and test files are others than those of training, so that equal numbers mean
+    /// nothing.
+    pub fn has_unseen_classes(&self) -> bool {
+        self.data.has_unseen_classes()
     }
 
     /// Returns how loaders of this run read ahead. Which epochs there are is left to whoever reads.
@@ -386,8 +394,26 @@ impl Config {
     /// Says why they make no batches.
     pub fn in_order(&self, data: Samples, set: &'static str) -> Result<SampleBatches, OpenError> {
         let sampler = Sequential::new(data.len());
+        self.every_one(data, sampler, set)
+    }
+
+    fn every_one(
+        &self,
+        data: Samples,
+        sampler: impl core::Sampler + 'static,
+        set: &'static str,
+    ) -> Result<SampleBatches, OpenError> {
         let options = BatchOptions { rank: Rank { index: 0, world: 1 }, ..self.batch_options() };
         Batches::new(data, sampler, options).map_err(|source| OpenError::Plan { set, source })
+    }
+
+    /// Returns whether the loss compares the samples of a batch with each other.
+    fn compares_within_batches(&self) -> bool {
+        #[cfg(feature = "pairs")]
+        let tuples = self.data.pairing.is_some();
+        #[cfg(not(feature = "pairs"))]
+        let tuples = false;
+        matches!(self.model, Some(Model::Siamese(_))) && !tuples
     }
 
     fn batch_options(&self) -> BatchOptions {

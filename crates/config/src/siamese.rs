@@ -132,7 +132,7 @@ pub enum MetricLoss {
     },
     /// A learned weighting of the differences of each number, as a probability of being the same (binary cross-entropy, Koch 2015). Takes pairs.
     Similarity,
-    /// Which of all other views in the batch is the other view of the same (Chen 2020). Takes pairs of two views.
+    /// Which of all other views in the batch is the other view of the same (Chen 2020). Takes pairs of two views (`positives: 1`).
     NtXent {
         /// What similarities (cosines for embeddings of length 1) are divided by (0.5 by default).
         #[serde(default = "half")]

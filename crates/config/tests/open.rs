@@ -51,6 +51,31 @@ fn training_is_shuffled_and_augmented_and_validation_is_neither() {
     assert!(batch.samples.windows(2).all(|pair| pair[0].index + 1 == pair[1].index));
 }
 
+/// Files of classes lie one after the other, and a loss that compares the samples of a batch has nothing to compare in one class.
+#[test]
+fn what_is_validated_within_batches_is_mixed_always_alike() {
+    let yaml = GLYPHS.replace("one_hot: true", "").replace("data:\n", "data:\n  unseen_classes: false\n")
+        + "model: { siamese: { encoder: { channels: [4] }, loss: { contrastive: {} } } }\ntraining: { epochs: 1 }\n";
+    let opened = |settings: &[&str]| read(&yaml, settings).open(&DataRoot::default()).unwrap();
+    let order = |batches: &batchwright_config::SampleBatches, epoch| -> Vec<u64> {
+        (0..batches.len())
+            .flat_map(|index| batches.get(epoch, index).unwrap().samples)
+            .map(|sample| sample.index as u64)
+            .collect()
+    };
+    for set in [opened(&[]).validation.unwrap(), opened(&[]).test.unwrap()] {
+        let mixed = order(&set, 0);
+        let mut sorted = mixed.clone();
+        sorted.sort_unstable();
+        assert_ne!(mixed, sorted);
+        assert_eq!(sorted, (0..set.dataset().len() as u64).collect::<Vec<_>>());
+        assert_eq!(mixed.len(), set.dataset().len());
+    }
+    assert_eq!(order(&opened(&[]).test.unwrap(), 0), order(&opened(&["loader.workers=0"]).test.unwrap(), 0));
+    let paired = opened(&["data.pairs={}"]).test.unwrap();
+    assert!(order(&paired, 0).is_sorted());
+}
+
 #[test]
 fn the_mean_is_that_of_the_training_side() {
     let data = read(GLYPHS, &["data.normalize=mean_std", "data.augment=null", "loader.drop_last=false"])

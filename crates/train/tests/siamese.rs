@@ -187,7 +187,7 @@ fn every_loss_learns_to_tell_four_classes_apart() {
         assert!(0.99 < auc, "{loss:?}: {:?}", summary.metrics);
         if of == Of::Classes {
             assert!(
-                0.9 < summary.metrics["val_precision_at_1"] && 0.9 < summary.metrics["val_knn"],
+                0.9 < summary.metrics["val_precision_at_1"] && 0.9 < summary.metrics["val_knn_accuracy"],
                 "{loss:?}"
             );
         }

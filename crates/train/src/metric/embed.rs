@@ -1,5 +1,6 @@
 //! What the embeddings of a set are worth.
 
+use batchwright_core::{Permutation, Stream};
 use batchwright_pairs::metrics::{Verification, neighbours, retrieval};
 use batchwright_pairs::{Distance, EmbeddingError, Embeddings};
 use tch::{Device, Kind, TchError, Tensor};
@@ -9,7 +10,7 @@ use crate::task::{Conclusion, Totals};
 
 /// Neighbours that vote for a class.
 const NEIGHBOURS: usize = 5;
-/// Of more samples than this, as many are taken at equal steps: figures of neighbours take time that grows with their square.
+/// Of more samples than this, as many are drawn, always the same: figures of neighbours take time that grows with their square.
 const RETRIEVED: usize = 10_000;
 /// As [`RETRIEVED`], for the figures of all pairs.
 const VERIFIED: usize = 1_024;
@@ -64,10 +65,13 @@ fn embeddings(rows: &Tensor, labels: &Tensor, dims: usize) -> Result<Embeddings,
     Ok(Embeddings::new(floats(rows)?, dims, numbered(&whole(labels)?)?)?)
 }
 
-/// At most `most` samples, at equal steps.
+/// At most `most` samples, drawn from all: samples at equal steps could be of one class.
 fn some(embeddings: &Embeddings, most: usize) -> Embeddings {
-    let step = embeddings.len().div_ceil(most).max(1);
-    embeddings.select(&(0..embeddings.len()).step_by(step).collect::<Vec<_>>())
+    let n = embeddings.len() as u64;
+    let drawn = Permutation::new(n, &mut Stream::new(0, 0, 0, "evaluation/subset"));
+    let mut rows: Vec<usize> = (0..n.min(most as u64)).map(|position| drawn.at(position) as usize).collect();
+    rows.sort_unstable();
+    embeddings.select(&rows)
 }
 
 fn figures(verification: &Verification) -> Vec<(&'static str, f64)> {
@@ -102,9 +106,32 @@ fn of_neighbours(embeddings: &Embeddings) -> Result<Vec<(&'static str, f64)>, Ev
     let voted = neighbours(&some, None, Distance::Euclidean, k)?;
     let found = retrieval(&some, None, Distance::Euclidean)?;
     Ok(vec![
-        ("knn", voted.accuracy),
+        ("knn_accuracy", voted.accuracy),
         ("precision_at_1", found.precision_at_1),
         ("r_precision", found.r_precision),
-        ("map_r", found.map_at_r),
+        ("map_at_r", found.map_at_r),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_that_stand_for_all_are_of_all_classes() {
+        // Sixteen drawings of a class after each other: every sixteenth is the first of its class.
+        let labels: Vec<u32> = (0..2048).map(|sample| sample / 16).collect();
+        let all = Embeddings::new(vec![0.5; 2048], 1, labels).unwrap();
+        let drawn = some(&all, 128);
+        assert_eq!(drawn.len(), 128);
+        let mut classes = drawn.labels().to_vec();
+        classes.dedup();
+        assert!(
+            (60..120).contains(&classes.len()),
+            "{} classes, some of them with several samples",
+            classes.len()
+        );
+        assert_eq!(some(&all, 128).labels(), drawn.labels());
+        assert_eq!(some(&all, 5000).len(), 2048);
+    }
 }

@@ -98,6 +98,14 @@ pub enum MetricError {
         /// The loss.
         loss: &'static str,
     },
+    /// A negative pair where a loss takes positive ones.
+    #[error(
+        "the loss `{loss}` takes the two of every pair for the same, and one has `same` below 1; make `data.pairs` with `positives: 1`"
+    )]
+    Negative {
+        /// The loss.
+        loss: &'static str,
+    },
     /// A label is no number of a class.
     #[error("a sample has the label {found}; classes are numbered from 0 to {}", u32::MAX)]
     Label {
@@ -129,7 +137,7 @@ fn sized(sides: &[i64]) -> String {
 ///
 /// A validation gives the mean loss of its batches (without the memory), and of pairs and triplets `auc`, `eer` and `accuracy` (at the threshold that is best
 /// for them); of images with labels these over all pairs of at most 1,024 samples, taken at equal steps, and `knn` (5 neighbours),
-/// `precision_at_1`, `r_precision` and `map_r` of at most 10,000, each sample among all others. It keeps the embeddings of the set on the CPU.
+/// `precision_at_1`, `r_precision` and `map_at_r` of at most 10,000, each sample among all others. It keeps the embeddings of the set on the CPU.
 ///
 /// Weights of samples multiply the terms of pairs and triplets, and divide nothing: the loss is `sum(w * l) / N`.
 #[derive(Debug)]
@@ -257,7 +265,9 @@ impl Siamese {
                 negative: self.samples(batch, "negative")?,
             })
         } else {
-            let label = Self::column(batch, "label")?.f_to_kind(Kind::Int64)?;
+            // Patches have a map of labels beside the class of their subject.
+            let field = if has("class") { "class" } else { "label" };
+            let label = Self::column(batch, field)?.f_to_kind(Kind::Int64)?;
             Ok(Parts::Classes { image: self.samples(batch, "image")?, label })
         }
     }
@@ -300,16 +310,18 @@ impl Siamese {
     fn refuse(&self, batch: &TensorBatch) -> BoxError {
         let takes = match self.loss {
             MetricLoss::Contrastive { .. } => {
-                "pairs (the fields `a`, `b`, `same`) or images with labels (`image`, `label`)"
+                "pairs (the fields `a`, `b`, `same`) or samples with classes (`image`, and `class` or `label`)"
             }
             MetricLoss::Triplet { .. } => {
-                "triplets (the fields `anchor`, `positive`, `negative`) or images with labels (`image`, `label`)"
+                "triplets (the fields `anchor`, `positive`, `negative`) or samples with classes (`image`, and `class` or `label`)"
             }
             MetricLoss::Similarity => "pairs (the fields `a`, `b`, `same`)",
-            MetricLoss::NtXent { .. } => "pairs of two views (the fields `a`, `b`, `same`)",
+            MetricLoss::NtXent { .. } => "pairs of the same (the fields `a`, `b`, `same`)",
             MetricLoss::SupervisedContrastive { .. }
             | MetricLoss::MultiSimilarity { .. }
-            | MetricLoss::Prototypical { .. } => "images with labels (the fields `image`, `label`)",
+            | MetricLoss::Prototypical { .. } => {
+                "samples with classes (the fields `image`, and `class` or `label`)"
+            }
         };
         let found = batch.fields().map(|field| format!("`{}`", field.name)).collect::<Vec<_>>().join(", ");
         MetricError::Fields { loss: self.loss.name(), takes, found }.into()
@@ -343,6 +355,9 @@ impl Siamese {
                 self.with_pairs(Losses::new(weighted(&terms)?), &a, &b, &same, training)
             }
             (Parts::Pairs { a, b, same }, MetricLoss::NtXent { temperature }) => {
+                if same.f_min()?.f_double_value(&[])? != 1.0 {
+                    return Err(MetricError::Negative { loss: self.loss.name() }.into());
+                }
                 let [a, b] = self.encode_parts([&a, &b], training)?;
                 let terms = nt_xent(&a, &b, temperature)?;
                 let of_samples = terms.f_view([2, -1])?.f_mean_dim(0_i64, false, None)?;
@@ -380,7 +395,9 @@ impl Siamese {
             let (loss, accuracy) = prototypical(embeddings, labels, shots, temperature)?;
             return Ok(Losses::new(loss).with("query_accuracy", accuracy));
         }
-        // An evaluation compares the samples of its batches alone, so that it is the same whatever came before.
+        // An evaluation compares the samples of its batches alone, with the mining that training ends with, so that its losses can
+        // be compared whatever came before.
+        let at = if step.training { step.step } else { u64::MAX };
         let memory = self.memory.as_ref().filter(|_| step.training);
         let rows = memory.map(|memory| memory.rows(step.step)).transpose()?.flatten();
         let rows = rows.as_ref().map(|(embeddings, labels, valid)| (embeddings, labels, valid));
@@ -388,10 +405,10 @@ impl Siamese {
         let losses = match self.loss {
             MetricLoss::Contrastive { margin } => Losses::new(contrastive_in_batch(&candidates, margin)?),
             MetricLoss::Triplet { margin, distance, mining } => {
-                let (loss, active) = triplet_in_batch(&candidates, margin, distance, mining, step.step)?;
+                let (loss, active) = triplet_in_batch(&candidates, margin, distance, mining, at)?;
                 let losses = Losses::new(loss).with("active", active);
                 match mining {
-                    Mining::Scheduled { .. } => losses.with_value("hardness", hardness(mining, step.step)),
+                    Mining::Scheduled { .. } => losses.with_value("hardness", hardness(mining, at)),
                     _ => losses,
                 }
             }

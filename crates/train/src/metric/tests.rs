@@ -320,6 +320,15 @@ fn a_batch_of_other_fields_or_shapes_is_refused_with_what_the_loss_takes() {
         "samples with the sides 3 x 8 are too small for 2 blocks, each of which halves them: each side must have at least 4 pixels \
          (any such size fits); give fewer `channels`"
     );
+    let views = MetricLoss::NtXent { temperature: 0.5 };
+    let views = Siamese::new(&(vs.root() / "e"), &settings(views), [1, 8, 8]).unwrap();
+    let pairs = |same: [f32; 3]| {
+        let images = || Tensor::rand([3, 1, 8, 8], (Kind::Float, Device::Cpu));
+        batch(vec![("a", images()), ("b", images()), ("same", Tensor::from_slice(&same))])
+    };
+    assert!(views.loss(&pairs([1.0; 3]), STEP).is_ok());
+    let error = views.loss(&pairs([1.0, 0.0, 1.0]), STEP).unwrap_err().to_string();
+    assert!(error.contains("takes the two of every pair for the same"), "{error}");
     let memory = Some(CrossBatchMemory { size: 8, from: 0 });
     let settings = config::Siamese { memory, ..settings(MetricLoss::Similarity) };
     let error = Siamese::new(&(vs.root() / "d"), &settings, [1, 8, 8]).unwrap_err().to_string();
@@ -446,7 +455,10 @@ fn an_evaluation_gives_figures_of_embeddings_and_leaves_the_memory_alone() {
     let rows = losses.rows.into_iter().collect();
     let totals = Totals { step: 1, samples: 12, sums: BTreeMap::new(), rows, metrics: BTreeMap::new() };
     let names: Vec<_> = task.conclude(&totals).metrics.into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["auc", "eer", "accuracy", "knn", "precision_at_1", "r_precision", "map_r"]);
+    assert_eq!(
+        names,
+        ["auc", "eer", "accuracy", "knn_accuracy", "precision_at_1", "r_precision", "map_at_r"]
+    );
     let one = BTreeMap::from([
         ("alike", Tensor::from_slice(&[0.5_f32, 0.25])),
         ("same", Tensor::from_slice(&[1.0_f32, 1.0])),
@@ -454,6 +466,48 @@ fn an_evaluation_gives_figures_of_embeddings_and_leaves_the_memory_alone() {
     let conclusion = task.conclude(&Totals { rows: one, ..totals });
     assert!(conclusion.metrics.is_empty());
     assert!(conclusion.warnings[0].starts_with("there are no figures of verification"), "{conclusion:?}");
+}
+
+#[test]
+fn an_evaluation_mines_as_training_does_at_last() {
+    let _alone = alone();
+    let mining = Mining::Scheduled { from: 0.0, to: 1.0, steps: 1000 };
+    let loss =
+        |mining| MetricLoss::Triplet { margin: Margin::Hard(0.2), distance: Distance::Euclidean, mining };
+    let batch = classes(12, 3);
+    let of = |mining, training| {
+        tch::manual_seed(9);
+        let vs = nn::VarStore::new(Device::Cpu);
+        let task = Siamese::new(&vs.root(), &settings(loss(mining)), [1, 8, 8]).unwrap();
+        let losses = if training { task.loss(&batch, STEP) } else { task.validate(&batch, STEP) };
+        losses.unwrap().loss.double_value(&[])
+    };
+    assert!((of(mining, false) - of(Mining::Hard, false)).abs() < 1e-9);
+    assert!(of(mining, true) < of(mining, false) - 1e-4, "at step {} triplets are easy", STEP.step);
+}
+
+#[test]
+fn patches_are_compared_by_the_class_of_their_subject() {
+    let _alone = alone();
+    tch::manual_seed(4);
+    let vs = nn::VarStore::new(Device::Cpu);
+    let loss = MetricLoss::SupervisedContrastive { temperature: 0.1 };
+    let task = Siamese::new(&vs.root(), &settings(loss), [1, 8, 8, 8]).unwrap();
+    let (image, map) = (
+        Tensor::rand([6, 1, 8, 8, 8], (Kind::Float, Device::Cpu)),
+        Tensor::zeros([6, 1, 8, 8, 8], (Kind::Int64, Device::Cpu)),
+    );
+    let class = Tensor::from_slice(&[0_i64, 1, 2, 0, 1, 2]);
+    let of = |fields| task.loss(&batch(fields), STEP).map(|losses| losses.loss.double_value(&[]));
+    let patches = of(vec![
+        ("image", image.shallow_clone()),
+        ("label", map.shallow_clone()),
+        ("class", class.shallow_clone()),
+    ]);
+    let plain = of(vec![("image", image.shallow_clone()), ("label", class)]);
+    assert!((patches.unwrap() - plain.unwrap()).abs() < 1e-9);
+    let error = of(vec![("image", image), ("label", map)]).unwrap_err().to_string();
+    assert_eq!(error, "the field `label` has the shape [6, 1, 8, 8, 8]; expected [6]");
 }
 
 #[test]
