@@ -49,8 +49,12 @@ impl Config {
             let Some(manifest) = manifest else { continue };
             sets.push((set.name(), self.listed(nifti, manifest, &root, key)?));
         }
-        let nifti::PatchSetOptions { read, labels, nan, .. } = options;
-        Ok(Some((sets, nifti::CheckOptions { read, labels, nan, ..nifti::CheckOptions::default() })))
+        let nifti::PatchSetOptions { read, labels, nan, patch, .. } = options;
+        let weights = match patch.sampler {
+            nifti::PatchSampler::Weights(name) => Some(name),
+            _ => None,
+        };
+        Ok(Some((sets, nifti::CheckOptions { read, labels, nan, weights, ..nifti::CheckOptions::default() })))
     }
 
     pub(crate) fn open_volumes(&self, nifti: &Nifti, root: &Path) -> Result<Singles, OpenError> {

@@ -4,7 +4,7 @@ use batchwright_core::{Fingerprint, SampleError};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::source::{ImageSource, PixelType, PixelView, Scratch};
+use crate::source::{ImageSource, PixelType, PixelView, Scratch, check_pixels, size};
 
 /// Samples taken along each side of a pixel, so that thin lines survive where images shrink.
 const OVERSAMPLED: usize = 3;
@@ -60,18 +60,22 @@ impl<S: ImageSource> Aligned<S> {
     /// Aligns the images of `source`.
     ///
     /// # Errors
-    /// Refuses images that are not square or have several channels, and choices out of their range.
+    /// Refuses volumes, images that are not square or have several channels, and choices out of their range.
     pub fn new(source: S, align: Align) -> Result<Self, Error> {
         source.check()?;
+        if source.is_volume() {
+            return Err(Error::choice("align", "images", "volumes"));
+        }
+        size(source.shape())?;
         let [channels, height, width] = source.shape();
         if channels != 1 || height != width {
             let found = format!("{channels} x {height} x {width} (channels, height, width)");
             return Err(Error::choice("align", "square images with one channel", found));
         }
         let Align { size, spread, aspect } = align;
-        let size = size.unwrap_or(height);
-        if !(1..=16_384).contains(&size) {
-            return Err(Error::choice("align.size", "1 to 16384 pixels", size));
+        let side = size.unwrap_or(height);
+        if !(1..=16_384).contains(&side) {
+            return Err(Error::choice("align.size", "1 to 16384 pixels", side));
         }
         if !(0.01..=1.0).contains(&spread) {
             return Err(Error::choice("align.spread", "0.01 to 1", spread));
@@ -79,7 +83,7 @@ impl<S: ImageSource> Aligned<S> {
         if !(0.01..=1.0).contains(&aspect) {
             return Err(Error::choice("align.aspect", "0.01 to 1", aspect));
         }
-        Ok(Self { source, align, shape: [1, size, size] })
+        Ok(Self { source, align, shape: [1, side, side] })
     }
 
     /// Brings one image to its place.
@@ -202,11 +206,7 @@ impl<S: ImageSource> ImageSource for Aligned<S> {
         let [_, side, _] = self.source.shape();
         let mut below = Scratch::default();
         let pixels = self.source.fetch(index, &mut below)?;
-        if pixels.len() != side * side {
-            // Whoever asked says what is wrong with another number of pixels.
-            scratch.bytes = vec![0; pixels.len()];
-            return Ok(PixelView::U8(&scratch.bytes));
-        }
+        check_pixels(&self.source, index, pixels)?;
         Ok(match pixels {
             PixelView::U8(from) => {
                 scratch.bytes.clear();
@@ -234,6 +234,7 @@ impl<S: ImageSource> ImageSource for Aligned<S> {
 mod tests {
     use super::*;
     use crate::images::Images;
+    use crate::source::Short;
 
     /// An ellipse of ink in an image of side 64.
     fn ellipse(center: [f64; 2], radii: [f64; 2]) -> Vec<u8> {
@@ -314,5 +315,18 @@ mod tests {
         assert!(
             of([1, 8, 8], Align { size: Some(0), ..Align::default() }).unwrap_err().contains("align.size")
         );
+    }
+
+    #[test]
+    fn volumes_and_images_of_another_number_of_pixels_are_refused() {
+        let volumes = Images::from_u8([4, 4, 4], vec![0; 64]).unwrap().with_volumes();
+        let error = Aligned::new(volumes, Align::default()).unwrap_err().to_string();
+        assert!(error.ends_with("expected images, found volumes"), "{error}");
+        let error = Aligned::new(Short, Align::default())
+            .unwrap()
+            .fetch(0, &mut Scratch::default())
+            .unwrap_err()
+            .chain();
+        assert!(error.contains("short") && error.contains('9') && error.contains("16"), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 use batchwright_core::{Fingerprint, SampleError};
 
 use crate::error::Error;
-use crate::source::{ImageSource, LABEL_LIMIT, PixelType, PixelView, Scratch};
+use crate::source::{ImageSource, LABEL_LIMIT, PixelType, PixelView, Scratch, check_pixels, size};
 
 /// Quarter turns that there are.
 const TURNS: usize = 4;
@@ -34,9 +34,13 @@ impl<S: ImageSource> QuarterTurns<S> {
     /// Turns the images of `source`.
     ///
     /// # Errors
-    /// Refuses images that are not square, and more than 2^22 classes.
+    /// Refuses volumes, images that are not square, and more than 2^22 classes.
     pub fn new(source: S) -> Result<Self, Error> {
         source.check()?;
+        if source.is_volume() {
+            return Err(Error::choice("quarter_turns", "images", "volumes"));
+        }
+        size(source.shape())?;
         let [_, height, width] = source.shape();
         if height != width {
             let found = format!("{width} x {height} (width x height)");
@@ -148,26 +152,17 @@ impl<S: ImageSource> ImageSource for QuarterTurns<S> {
         if turn == 0 {
             return self.source.fetch(index, scratch);
         }
-        let [channels, side, _] = self.shape();
+        let [_, side, _] = self.shape();
         let mut below = Scratch::default();
         let pixels = self.source.fetch(index, &mut below)?;
-        // Whoever asked says what is wrong with another number of pixels.
-        let whole = pixels.len() == channels * side * side;
+        check_pixels(&self.source, index, pixels)?;
         Ok(match pixels {
             PixelView::U8(from) => {
-                if whole {
-                    turned(from, side, turn, &mut scratch.bytes);
-                } else {
-                    scratch.bytes = from.to_vec();
-                }
+                turned(from, side, turn, &mut scratch.bytes);
                 PixelView::U8(&scratch.bytes)
             }
             PixelView::F32(from) => {
-                if whole {
-                    turned(from, side, turn, &mut scratch.floats);
-                } else {
-                    scratch.floats = from.to_vec();
-                }
+                turned(from, side, turn, &mut scratch.floats);
                 PixelView::F32(&scratch.floats)
             }
         })
@@ -191,6 +186,7 @@ impl<S: ImageSource> ImageSource for QuarterTurns<S> {
 mod tests {
     use super::*;
     use crate::images::Images;
+    use crate::source::Short;
 
     fn fetched(source: &impl ImageSource, index: usize) -> Vec<f32> {
         match source.fetch(index, &mut Scratch::default()).unwrap() {
@@ -253,5 +249,14 @@ mod tests {
             error.to_string(),
             "`quarter_turns`: expected square images, found 3 x 2 (width x height)"
         );
+    }
+
+    #[test]
+    fn volumes_and_images_of_another_number_of_pixels_are_refused() {
+        let volumes = Images::from_u8([4, 4, 4], vec![0; 64]).unwrap().with_volumes();
+        let error = QuarterTurns::new(volumes).unwrap_err().to_string();
+        assert!(error.ends_with("expected images, found volumes"), "{error}");
+        let error = QuarterTurns::new(Short).unwrap().fetch(1, &mut Scratch::default()).unwrap_err().chain();
+        assert!(error.contains("short") && error.contains('9') && error.contains("16"), "{error}");
     }
 }

@@ -6,7 +6,7 @@ use crate::augment::{Drawn, Map};
 use crate::convert::{Conversion, Standard};
 use crate::error::Error;
 use crate::options::{ImageOptions, ImageType, Scale};
-use crate::source::{ImageSource, LABEL_LIMIT, PixelType, PixelView, Scratch, size};
+use crate::source::{ImageSource, LABEL_LIMIT, PixelType, PixelView, Scratch, check_pixels, size};
 
 /// An [`ImageSource`] as a [`Dataset`].
 ///
@@ -29,8 +29,6 @@ pub struct ImageSet<S> {
     labelled: bool,
     conversion: Conversion,
     in_memory: bool,
-    /// The pixels of an image; not 0.
-    size: usize,
 }
 
 impl<S: ImageSource> ImageSet<S> {
@@ -43,7 +41,7 @@ impl<S: ImageSource> ImageSet<S> {
     pub fn new(source: S, options: ImageOptions) -> Result<Self, Error> {
         source.check()?;
         let shape = source.shape();
-        let size = size(shape)?;
+        size(shape)?;
         let volume = source.is_volume();
         let channels = if volume { 1 } else { shape[0] };
         let field: Vec<usize> = if volume { [1].into_iter().chain(shape).collect() } else { shape.to_vec() };
@@ -104,7 +102,7 @@ impl<S: ImageSource> ImageSet<S> {
         }
         let conversion = Conversion::new(divisor, standards);
         let in_memory = source.in_memory();
-        Ok(Self { source, options, fields, classes, labelled, conversion, in_memory, size })
+        Ok(Self { source, options, fields, classes, labelled, conversion, in_memory })
     }
 
     /// Returns the source.
@@ -220,15 +218,7 @@ impl<S: ImageSource> Dataset for ImageSet<S> {
         } else {
             context.stage("read and decode", || self.source.fetch(index, &mut scratch))?
         };
-        if pixels.len() != self.size {
-            return Err(SampleError::data(Error::Pixels {
-                index,
-                id: self.source.id(index),
-                shape: self.source.shape(),
-                expected: self.size,
-                found: pixels.len(),
-            }));
-        }
+        check_pixels(&self.source, index, pixels)?;
         match (pixels, self.options.dtype) {
             (pixels, _) if self.options.augment.is_some() => {
                 context.stage("augment", || self.augmented(pixels, slot, context));

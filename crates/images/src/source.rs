@@ -67,6 +67,20 @@ pub(crate) fn check_facts(names: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks that a fetched image has as many pixels as its source says.
+pub(crate) fn check_pixels(
+    source: &(impl ImageSource + ?Sized),
+    index: usize,
+    pixels: PixelView<'_>,
+) -> Result<(), SampleError> {
+    let (shape, found) = (source.shape(), pixels.len());
+    let expected = shape.iter().product();
+    if found == expected {
+        return Ok(());
+    }
+    Err(SampleError::data(Error::Pixels { index, id: source.id(index), shape, expected, found }))
+}
+
 /// The type of the stored pixels of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -236,3 +250,38 @@ macro_rules! forward {
 forward!(S: ImageSource + ?Sized> ImageSource for Box<S>);
 forward!(S: ImageSource + ?Sized> ImageSource for Arc<S>);
 forward!(S: ImageSource + ?Sized> ImageSource for &S);
+
+/// A source that says more pixels than it gives.
+#[cfg(test)]
+pub(crate) struct Short;
+
+#[cfg(test)]
+impl ImageSource for Short {
+    fn len(&self) -> usize {
+        1
+    }
+    fn shape(&self) -> [usize; 3] {
+        [1, 4, 4]
+    }
+    fn pixel_type(&self) -> PixelType {
+        PixelType::U8
+    }
+    fn full_scale(&self) -> f32 {
+        255.0
+    }
+    fn label(&self, _: usize) -> Option<i64> {
+        None
+    }
+    fn classes(&self) -> usize {
+        0
+    }
+    fn id(&self, _: usize) -> String {
+        "short".to_owned()
+    }
+    fn fetch<'a>(&'a self, _: usize, _: &'a mut Scratch) -> Result<PixelView<'a>, SampleError> {
+        Ok(PixelView::U8(&[1; 9]))
+    }
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::default()
+    }
+}

@@ -233,12 +233,6 @@ pub enum Error {
         /// How many there are, of all channels.
         planes: usize,
     },
-    /// Bytes that should be a class index are none.
-    #[error("the index of classes cannot be read: {reason}")]
-    ClassIndexBytes {
-        /// What is wrong with them.
-        reason: &'static str,
-    },
     /// A box of voxels does not have as many voxels as its size says.
     #[error("a box of size {size:?} (x, y, z) was given {found} voxels")]
     BoxVoxels {

@@ -81,7 +81,7 @@ mod tests {
 
     /// `cargo test --release -p batchwright-nifti --lib checksum -- --ignored --nocapture`
     #[test]
-    #[ignore = "a measurement"]
+    #[ignore = "a measurement, run by hand: see the command above"]
     fn how_fast_it_is() {
         let bytes = vec![1_u8; 64 << 20];
         let mut times: Vec<f64> = (0..9)

@@ -35,6 +35,8 @@ pub struct CheckOptions {
     /// How many robust standard deviations (1.4826 times the median absolute deviation) from the median spacings, means and
     /// standard deviations are told as outliers; by default 8.
     pub outlier: f64,
+    /// The weight maps that places of patches are drawn by, as [`Subjects::file_of`] finds them; by default none.
+    pub weights: Option<String>,
     /// Which share of the label maps must have a class for a label map without it to be told; by default 0.9.
     pub common: f64,
 }
@@ -47,6 +49,7 @@ impl Default for CheckOptions {
             labels: LabelOptions::default(),
             nan: NanPolicy::default(),
             outlier: 8.0,
+            weights: None,
             common: 0.9,
         }
     }
@@ -59,22 +62,32 @@ const FEWEST: usize = 8;
 /// label map at most a byte a voxel more. The report is the same for any number of threads.
 ///
 /// It tells: files that are missing or cannot be read, and what is odd about their headers; shapes and places that differ
-/// within a subject; sform and qform that disagree; voxels that are no numbers; channels that are empty or constant; labels
+/// within a subject; subjects without the label map, the class or as many channels as others have; weights that cannot be; sform and qform that disagree; voxels that are no numbers; channels that are empty or constant; labels
 /// that are no integers or not declared; classes that are missing; spacings and intensities far from those of the others;
 /// files of the same content; files beside the listed ones that no subject uses. Outliers are told from 8 subjects on.
 pub fn check(subjects: &Subjects, options: &CheckOptions) -> CheckReport {
     let seen: Vec<SeenSubject> = subjects
         .as_slice()
         .par_iter()
-        .map_init(Buffer::default, |buffer, subject| SeenSubject::of(subject, options, buffer))
+        .enumerate()
+        .map_init(Buffer::default, |buffer, (index, subject)| {
+            let mut seen = SeenSubject::of(subject, options, buffer);
+            if let Some(name) = &options.weights {
+                seen.weigh(subjects, index, name, options, buffer);
+            }
+            seen
+        })
         .collect();
     let mut report = CheckReport { subjects: subjects.len(), ..CheckReport::default() };
     for subject in &seen {
-        report.volumes += subject.images.len() + usize::from(subject.label.is_some());
+        report.volumes += subject.images.len()
+            + usize::from(subject.label.is_some())
+            + usize::from(subject.weights.is_some());
         report.problems.extend(subject.problems.iter().cloned());
     }
     labels(subjects, &seen, options, &mut report);
     channels(&seen, &mut report);
+    incomplete(subjects, &mut report);
     spacings(&seen, options, &mut report);
     intensities(&seen, options, &mut report);
     duplicates(&seen, &mut report);
@@ -170,6 +183,23 @@ fn channels(seen: &[SeenSubject], report: &mut CheckReport) {
         let message = format!("{} channels, and others have {usual}", subject.channels());
         let files = subject.images.iter().map(|image| image.path.clone()).collect();
         report.problems.push(CheckProblem::new(CheckKind::Channels, &[&subject.id], files, message));
+    }
+}
+
+/// Tells of subjects without what others have: a set has label maps and classes for all of its subjects, or for none.
+fn incomplete(subjects: &Subjects, report: &mut CheckReport) {
+    let label: Vec<bool> = subjects.iter().map(|subject| subject.label.is_some()).collect();
+    let class: Vec<bool> = subjects.iter().map(|subject| subject.class.is_some()).collect();
+    for (what, has) in [("label map", label), ("class", class)] {
+        let with = has.iter().filter(|has| **has).count();
+        if with == 0 {
+            continue;
+        }
+        for (subject, _) in subjects.iter().zip(&has).filter(|(_, has)| !**has) {
+            let message = format!("no {what}, and {with} of {} subjects have one", subjects.len());
+            let files = vec![subjects.manifest().to_owned()];
+            report.problems.push(CheckProblem::new(CheckKind::Incomplete, &[&subject.id], files, message));
+        }
     }
 }
 
@@ -280,7 +310,8 @@ fn orphans(subjects: &Subjects, seen: &[SeenSubject], report: &mut CheckReport) 
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let (mut used, mut pairs, mut folders) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let listed = subjects.iter().flat_map(|subject| subject.images.iter().chain(&subject.label));
-    for path in listed.chain(seen.iter().flat_map(|subject| &subject.others)) {
+    let weights = seen.iter().filter_map(|subject| subject.weights.as_ref());
+    for path in listed.chain(weights).chain(seen.iter().flat_map(|subject| &subject.others)) {
         let path = real(path);
         folders.extend(path.parent().map(Path::to_owned));
         pairs.extend(pair(&path));

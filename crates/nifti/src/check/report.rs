@@ -34,6 +34,10 @@ pub enum CheckKind {
     Place,
     /// A subject has another number of channels than others.
     Channels,
+    /// A subject has no label map or no class, and others have one.
+    Incomplete,
+    /// A weight map has weights that cannot be.
+    Weights,
     /// Voxels are NaN or infinite, and that was chosen to be an error.
     NotFinite,
     /// Every voxel is 0, or none is finite.
@@ -75,6 +79,8 @@ impl CheckKind {
             | Self::Shape
             | Self::Place
             | Self::Channels
+            | Self::Incomplete
+            | Self::Weights
             | Self::NotFinite
             | Self::Empty
             | Self::Constant

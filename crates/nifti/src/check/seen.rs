@@ -10,10 +10,12 @@ use super::CheckOptions;
 use super::report::{CheckKind, CheckProblem};
 
 use crate::cast::{bytes_of, bytes_of_mut};
+use crate::convert::Scaling;
 use crate::error::Error;
 use crate::geometry::{Geometry, GeometrySource};
+use crate::places::WeightSums;
 use crate::preprocess::{LabelVoxels, NanPolicy, Statistics, StatisticsOptions};
-use crate::subjects::{Subject, compare, corners_apart};
+use crate::subjects::{Subject, Subjects, compare, corners_apart};
 use crate::volume::Volume;
 use crate::voxels::VoxelSlice;
 
@@ -46,6 +48,10 @@ pub(super) struct SeenSubject {
     pub(super) id: String,
     pub(super) images: Vec<SeenVolume>,
     pub(super) label: Option<SeenVolume>,
+    /// The file of its weights, if they could be read.
+    pub(super) weights: Option<PathBuf>,
+    /// The shape and place of its volumes, if one could be read.
+    first: Option<Volume>,
     /// The files of pairs that the list does not name.
     pub(super) others: Vec<PathBuf>,
     /// Whether every image could be read.
@@ -59,6 +65,8 @@ impl SeenSubject {
             id: subject.id.clone(),
             images: Vec::new(),
             label: None,
+            weights: None,
+            first: None,
             others: Vec::new(),
             is_whole: true,
             problems: Vec::new(),
@@ -79,7 +87,40 @@ impl SeenSubject {
             seen.label = Some(label);
             seen.compare(first.as_ref(), &volume, options);
         }
+        seen.first = first;
         seen
+    }
+
+    /// Looks at the weights that places are drawn by.
+    pub(super) fn weigh(
+        &mut self,
+        subjects: &Subjects,
+        index: usize,
+        name: &str,
+        options: &CheckOptions,
+        buffer: &mut Buffer,
+    ) {
+        let path = match subjects.file_of(index, name) {
+            Ok(path) => path,
+            Err(error) => {
+                return self.tell(CheckKind::Missing, vec![subjects.manifest().to_owned()], chain(&error));
+            }
+        };
+        let Some((volume, bytes)) = self.load(&path, options, buffer) else { return };
+        let first = self.first.take();
+        self.compare(first.as_ref(), &volume, options);
+        if volume.channels() == 1 {
+            let voxels = VoxelSlice::of_bytes(bytes, volume.voxel_type())
+                .expect("channels are whole voxels, from a multiple of 8 on");
+            let Scaling { slope, inter } = volume.scaling();
+            if let Err(error) = WeightSums::of(&path, voxels, volume.shape(), slope, inter) {
+                self.tell(CheckKind::Weights, vec![path.clone()], chain(&error));
+            }
+        } else {
+            let message = format!("a weight map of {} frames", volume.channels());
+            self.tell(CheckKind::Channels, vec![path.clone()], message);
+        }
+        self.weights = Some(path);
     }
 
     /// Returns how many channels its images have together.
@@ -120,14 +161,13 @@ impl SeenSubject {
         self.tell(kind, files, message);
     }
 
-    /// Opens and reads a volume, and tells of what is wrong with it by itself.
-    fn read(
+    /// Opens and reads a volume, and tells of what is wrong with its file.
+    fn load<'a>(
         &mut self,
         path: &Path,
-        is_label: bool,
         options: &CheckOptions,
-        buffer: &mut Buffer,
-    ) -> Option<(Volume, SeenVolume)> {
+        buffer: &'a mut Buffer,
+    ) -> Option<(Volume, &'a [u8])> {
         let file = || vec![path.to_owned()];
         if !path.is_file() {
             self.tell(CheckKind::Missing, file(), "there is no such file".to_owned());
@@ -168,6 +208,18 @@ impl SeenSubject {
                 self.others.push(part.to_owned());
             }
         }
+        Some((volume, bytes))
+    }
+
+    /// Opens and reads a volume, and tells of what is wrong with it by itself.
+    fn read(
+        &mut self,
+        path: &Path,
+        is_label: bool,
+        options: &CheckOptions,
+        buffer: &mut Buffer,
+    ) -> Option<(Volume, SeenVolume)> {
+        let (volume, bytes) = self.load(path, options, buffer)?;
         let mut seen = SeenVolume {
             path: path.to_owned(),
             spacing: volume.geometry().spacing(),
@@ -186,7 +238,7 @@ impl SeenSubject {
                     }
                     seen.channels.push(statistics);
                 }
-                Err(error) => self.tell(CheckKind::Unreadable, file(), chain(&error)),
+                Err(error) => self.tell(CheckKind::Unreadable, vec![path.to_owned()], chain(&error)),
             }
         }
         if is_label {

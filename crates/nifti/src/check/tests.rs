@@ -3,9 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::*;
 use crate::affine::{Affine, VoxelToWorld};
+use crate::cache::{Cache, CacheOptions, KeyBy};
+use crate::error::Error;
+use crate::patch_set::{PatchSet, PatchSetOptions};
+use crate::places::PatchOptions;
 use crate::subjects::{DatasetJson, Manifest, Subject};
 use crate::voxels::VoxelSlice;
 use crate::write::{NewVolume, WriteOptions};
@@ -196,6 +201,81 @@ fn every_planted_fault_is_found_and_none_besides() {
     let replaced = check(&subjects, &CheckOptions { nan: NanPolicy::Zero, ..CheckOptions::default() });
     assert_eq!(replaced.of_kind(CheckKind::NotFinite).count(), 0);
     assert_eq!(replaced.of_kind(CheckKind::Replaced).count(), 2);
+}
+
+#[test]
+fn weights_of_another_place_or_value_are_told_and_refused_when_patches_are_made() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let subjects = made(root, 6).subjects(root).unwrap();
+    fs::create_dir(root.join("weights")).unwrap();
+    let weights_of = |subject: usize| root.join(format!("weights/s{subject:02}.nii"));
+    let count = SHAPE.iter().product();
+    for subject in 0..6 {
+        write(&weights_of(subject), VoxelSlice::F32(&vec![0.5; count]), SHAPE, affine(subject));
+    }
+    let options = CheckOptions { weights: Some("weights/{id}.nii".to_owned()), ..CheckOptions::default() };
+    let report = check(&subjects, &options);
+    assert_eq!((report.problems.as_slice(), report.volumes), (&[][..], 18), "{report}");
+    write(&weights_of(1), VoxelSlice::F32(&vec![0.5; count]), SHAPE, affine(5));
+    let [x, y, z] = SHAPE;
+    write(&weights_of(2), VoxelSlice::F32(&vec![0.5; count / z * (z - 1)]), [x, y, z - 1], affine(2));
+    write(&weights_of(3), VoxelSlice::F32(&vec![-0.5; count]), SHAPE, affine(3));
+    fs::remove_file(weights_of(4)).unwrap();
+    let found: Vec<_> = check(&subjects, &options)
+        .problems
+        .iter()
+        .map(|problem| (problem.kind, problem.subjects.concat()))
+        .collect();
+    let expected = [
+        (CheckKind::Missing, "s04".to_owned()),
+        (CheckKind::Shape, "s02".to_owned()),
+        (CheckKind::Place, "s01".to_owned()),
+        (CheckKind::Weights, "s03".to_owned()),
+    ];
+    assert_eq!(found, expected);
+    let patch: PatchOptions =
+        serde_json::from_str(r#"{ "size": [4, 4, 4], "sampler": { "weights": "weights/{id}.nii" } }"#)
+            .unwrap();
+    let opened = |of: usize| {
+        let one = subjects.subset(&[of]);
+        let options = PatchSetOptions::new(patch.clone());
+        PatchSet::new(
+            &one,
+            options,
+            &[],
+            None,
+            Arc::new(
+                Cache::new(CacheOptions { budget: 1 << 20, directory: None, key: KeyBy::default() }).unwrap(),
+            ),
+        )
+    };
+    assert!(opened(0).is_ok());
+    assert!(matches!(opened(1), Err(Error::Affines { .. })));
+    assert!(matches!(opened(2), Err(Error::Shapes { .. })));
+}
+
+#[test]
+fn subjects_without_what_others_have_are_told() {
+    let root = tempfile::tempdir().unwrap();
+    let subjects = made(root.path(), 4).subjects(root.path()).unwrap();
+    let mut list = subjects.as_slice().to_vec();
+    list[2].label = None;
+    list[0].class = Some("ill".to_owned());
+    let report = check(&Subjects::new(list).unwrap(), &CheckOptions::default());
+    let told: Vec<_> = report
+        .of_kind(CheckKind::Incomplete)
+        .map(|problem| (problem.subjects.concat(), problem.message.as_str()))
+        .collect();
+    let class = "no class, and 1 of 4 subjects have one";
+    let expected = [
+        ("s01", class),
+        ("s02", class),
+        ("s02", "no label map, and 3 of 4 subjects have one"),
+        ("s03", class),
+    ];
+    assert_eq!(told, expected.map(|(id, message)| (id.to_owned(), message)));
+    assert!(report.has_errors());
 }
 
 #[test]

@@ -10,7 +10,8 @@ use crate::orientation::Axes;
 use crate::places::LabelRegion;
 use crate::preprocess::DatasetStatistics;
 use crate::spatial::Lattice;
-use crate::subjects::{GEOMETRY_TOLERANCE, OpenSubject, Subject};
+use crate::subjects::{GEOMETRY_TOLERANCE, OpenSubject, Subject, compare, one_frame};
+use crate::volume::Volume;
 
 use super::facts::{Facts, cropped};
 use super::memory::Memory;
@@ -49,10 +50,15 @@ impl Prepared {
         class: Option<u32>,
     ) -> Result<Self, Error> {
         let opened = OpenSubject::open(subject, &options.read, GEOMETRY_TOLERANCE)?;
+        let weights = weights.map(|path| Volume::open_with(path, &options.read)).transpose()?;
+        if let (Some(weights), Some(first)) = (&weights, opened.images.first()) {
+            compare(&subject.id, first, weights, GEOMETRY_TOLERANCE)?;
+            one_frame("weight", weights).map_err(|error| error.of_subject(&subject.id))?;
+        }
         let file = |volume| Scan::File(Box::new(volume));
         let images = opened.images.into_iter().map(file).collect();
         let label = opened.label.map(file);
-        let weights = weights.map(|path| Scan::open(path, &options.read)).transpose()?;
+        let weights = weights.map(file);
         let new = Self::new(subject.id.clone(), images, label, weights, options, class)?;
         Ok(Self { group: subject.group.clone(), about: subject.facts.clone(), ..new })
     }

@@ -1,6 +1,6 @@
 //! A volume of a subject: in a file, or generated.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::affine::VoxelToWorld;
@@ -8,7 +8,6 @@ use crate::cache::{Cache, Voxels};
 use crate::convert::Scaling;
 use crate::error::Error;
 use crate::gather::SourceBox;
-use crate::options::ReadOptions;
 use crate::orientation::Orientation;
 use crate::phantom::Phantom;
 use crate::phantom_volume::{PhantomPart, PhantomVolume};
@@ -26,10 +25,6 @@ pub(super) enum Scan {
 }
 
 impl Scan {
-    pub(super) fn open(path: &Path, options: &ReadOptions) -> Result<Self, Error> {
-        Volume::open_with(path, options).map(|volume| Self::File(Box::new(volume)))
-    }
-
     /// Returns the image and the label of a generated subject.
     pub(super) fn generated(phantom: &Arc<Phantom>, index: usize) -> [Self; 2] {
         [PhantomPart::Image, PhantomPart::Label]

@@ -41,34 +41,34 @@ pub struct LabelMap<'a> {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassIndex {
-    pub(super) shape: [usize; 3],
-    pub(super) cap: u64,
+    shape: [usize; 3],
+    cap: u64,
     // Invariants: classes rise; each has min(count, cap) offsets, which rise; counts sum up to the voxels of the shape.
-    pub(super) classes: Vec<Class>,
+    classes: Vec<Class>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Class {
-    pub(super) label: i64,
-    pub(super) count: u64,
-    pub(super) offsets: Offsets,
+struct Class {
+    label: i64,
+    count: u64,
+    offsets: Offsets,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Offsets {
+enum Offsets {
     Narrow(Vec<u32>),
     Wide(Vec<u64>),
 }
 
 impl Offsets {
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         match self {
             Self::Narrow(offsets) => offsets.len(),
             Self::Wide(offsets) => offsets.len(),
         }
     }
 
-    pub(super) fn at(&self, index: usize) -> u64 {
+    fn at(&self, index: usize) -> u64 {
         match self {
             Self::Narrow(offsets) => u64::from(offsets[index]),
             Self::Wide(offsets) => offsets[index],

@@ -1,7 +1,6 @@
 //! Where the patches of a volume lie: what can be chosen, how a place is drawn, and what the draws need to know of labels
 //! and weights.
 
-mod class_bytes;
 mod class_index;
 mod fallbacks;
 mod fraction;

@@ -20,7 +20,7 @@ pub use facts::FactsTable;
 pub use manifest::{GlobManifest, Manifest, Patterns};
 pub use msd::{DatasetJson, JsonPart};
 pub use set::{GEOMETRY_TOLERANCE, OpenSubject, SubjectSet};
-pub(crate) use set::{compare, corners_apart};
+pub(crate) use set::{compare, corners_apart, one_frame};
 
 /// What is loaded together: images of one place, which become channels, a label map, and what is known about them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

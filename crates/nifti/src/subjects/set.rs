@@ -100,11 +100,8 @@ impl OpenSubject {
         for other in images.iter().skip(1).chain(&label) {
             compare(&subject.id, &images[0], other, tolerance)?;
         }
-        if let Some(label) = &label
-            && label.channels() != 1
-        {
-            let key = format!("the label map {}", label.path().display());
-            return Err(Error::choice(key, "of one frame", label.channels()).of_subject(&subject.id));
+        if let Some(label) = &label {
+            one_frame("label", label).map_err(|error| error.of_subject(&subject.id))?;
         }
         Ok(Self { images, label })
     }
@@ -113,6 +110,14 @@ impl OpenSubject {
     pub fn channels(&self) -> usize {
         self.images.iter().map(Volume::channels).sum()
     }
+}
+
+/// Refuses a map of several frames.
+pub(crate) fn one_frame(what: &str, map: &Volume) -> Result<(), Error> {
+    if map.channels() == 1 {
+        return Ok(());
+    }
+    Err(Error::choice(format!("the {what} map {}", map.path().display()), "of one frame", map.channels()))
 }
 
 /// Compares shape and place of two volumes of a subject.

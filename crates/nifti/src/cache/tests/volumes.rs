@@ -123,7 +123,7 @@ fn damage_is_an_error_each_time_and_repair_is_noticed() {
 
 /// `cargo test --release -p batchwright-nifti --lib how_long -- --ignored --nocapture`
 #[test]
-#[ignore = "a measurement"]
+#[ignore = "a measurement, run by hand: see the command above"]
 fn how_long_a_volume_takes() {
     let folder = tempfile::tempdir().unwrap();
     let paths: Vec<PathBuf> = (0..6).map(|i| folder.path().join(format!("{i}.nii.gz"))).collect();
