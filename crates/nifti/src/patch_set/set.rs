@@ -65,7 +65,7 @@ impl fmt::Debug for PatchSet {
 
 impl PatchSet {
     /// Makes a data set of the patches of subjects. Reads their headers; voxels only where a label map's type does not say
-    /// which values it has, and where a grid is laid over volumes that are cropped to their foreground.
+    /// which values it has, where patches lie about its regions, and where a grid is laid over volumes that are cropped to their foreground.
     ///
     /// `classes` are the names of all classes (of the training subjects); a subject's class is its number among them.
     /// `training` are the statistics of the training subjects by channel, which some normalisations need.

@@ -165,7 +165,7 @@ impl PatchOptions {
         Self { per_volume: 1, sampler, foreground_fraction: None, ..self.clone() }
     }
 
-    /// Returns how many patches an epoch has of a volume of `shape`; 1 for each region, where they lie about regions.
+    /// Returns how many patches an epoch has of a volume of `shape`. Where they lie about regions the shape does not tell, and it is `per_volume`.
     ///
     /// # Errors
     /// As [`Grid::new`], where the sampler is a grid.
