@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: &Train) -> Result<ExitCode> {
         }
     };
     let mut summary = trainer.fit(task.as_ref(), training, validation).map_err(failure)?;
-    if let (Outcome::Finished, Some(test)) = (summary.outcome, opened.test) {
+    if let (Outcome::Finished | Outcome::NoLongerBetter, Some(test)) = (summary.outcome, opened.test) {
         let evaluation = trainer.evaluate(task.as_ref(), test, "test").map_err(failure)?;
         summary.warnings.extend(evaluation.warnings);
         summary.metrics.extend(evaluation.metrics);
@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: &Train) -> Result<ExitCode> {
         _ => {}
     }
     match summary.outcome {
-        Outcome::Finished => Ok(ExitCode::SUCCESS),
+        Outcome::Finished | Outcome::NoLongerBetter => Ok(ExitCode::SUCCESS),
         Outcome::Stopped { .. } => Ok(ExitCode::from(STOPPED)),
     }
 }
@@ -148,6 +148,13 @@ fn describe(summary: &Summary, folder: &Path) -> String {
     match summary.outcome {
         Outcome::Finished => {
             let _ = writeln!(text, "finished {} epochs, {} steps", summary.epochs, summary.steps);
+        }
+        Outcome::NoLongerBetter => {
+            let _ = writeln!(
+                text,
+                "ended after {} epochs, {} steps: the validation loss no longer fell (`training.early_stopping`)",
+                summary.epochs, summary.steps
+            );
         }
         Outcome::Stopped { reason } => {
             let _ = writeln!(

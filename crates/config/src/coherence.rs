@@ -49,6 +49,14 @@ pub(crate) fn check(sections: &Sections, tree: &Node, check: &mut Check<'_>) {
     }
     if let Some(training) = training {
         check_training(training, &mut report);
+        if let Some(data) = &data
+            && training.early_stopping.is_some()
+            && data.split.is_none()
+            && !data.source.has_validation()
+        {
+            let help = "hold some samples out, as in `data.split: { validation: 0.1 }`, or leave it out";
+            report.add("training.early_stopping", "there is nothing to validate on", Some(help));
+        }
     }
     if let (Some(model), Some(data)) = (model, &data)
         && data.dtype == ImageType::U8

@@ -201,7 +201,7 @@ impl Config {
 /// The keys that may differ between the parts of one run: they decide neither which batches it is trained on nor what a step
 /// computes. `*` stands for any key. (More or fewer epochs move the end that schedules lead to; threads and devices round
 /// differently.)
-pub const FREE: [&str; 19] = [
+pub const FREE: [&str; 20] = [
     "name",
     "logging",
     "data.root",
@@ -218,6 +218,7 @@ pub const FREE: [&str; 19] = [
     "loader.ranks.index",
     "training.checkpoint",
     "training.device",
+    "training.early_stopping",
     "training.epochs",
     "training.threads",
     "training.validate_every",

@@ -70,6 +70,6 @@ pub use sources::{
     PathTable, PixelType, Source,
 };
 pub use training::{
-    Adam, Auto, Checkpoint, ClipGradient, Logging, Optimizer, Schedule, Sgd, Threads, Training,
+    Adam, Auto, Checkpoint, ClipGradient, EarlyStopping, Logging, Optimizer, Schedule, Sgd, Threads, Training,
 };
 pub use units::{ByteSize, TimeSpan, UnitError};

@@ -36,6 +36,9 @@ pub struct Training {
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub validate_every: u64,
+    /// When to end before the epochs are over, because the validation loss no longer falls. By default never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
     /// What is kept of the run.
     #[serde(default)]
     pub checkpoint: Checkpoint,
@@ -181,6 +184,19 @@ pub enum ClipGradient {
     Norm(#[schemars(extend("exclusiveMinimum" = 0))] f64),
     /// The size of each element.
     Value(#[schemars(extend("exclusiveMinimum" = 0))] f64),
+}
+
+/// `training.early_stopping:` when a training ends that no longer gets better.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStopping {
+    /// How many validations in a row may pass without a lower loss; the last of them ends the training.
+    #[schemars(range(min = 1))]
+    pub patience: u64,
+    /// By how much the loss must be lower than the lowest so far to count (0 by default).
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub min_delta: f64,
 }
 
 /// `training.checkpoint:` what is kept of the run.

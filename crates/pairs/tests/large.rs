@@ -5,8 +5,8 @@
 
 use batchwright_core::{Context, Sampler, Stream};
 use batchwright_pairs::{
-    ClassBatchOptions, ClassBatches, Facts, PairOptions, PairSampler, PairSource, TripletOptions, TripletSampler,
-    TripletSource,
+    ClassBatchOptions, ClassBatches, Facts, PairOptions, PairSampler, PairSource, TripletOptions,
+    TripletSampler, TripletSource,
 };
 
 const SAMPLES: usize = 10_000_000;

@@ -17,6 +17,7 @@ use crate::optim::Optimizer;
 use crate::pictures::Pictures;
 use crate::progress::Reporter;
 use crate::schedule::LearningRate;
+use crate::stopping::Patience;
 use crate::summary::{Best, Outcome, Summary};
 use crate::task::{Step, Task};
 use crate::tensors::TensorBatch;
@@ -47,6 +48,8 @@ pub(crate) struct Fit<'a> {
     pub(crate) saved: Option<u64>,
     /// Whether the validation of this step is still to come.
     pub(crate) pending: bool,
+    /// How long ago the validation loss was lowest, if that may end the run.
+    pub(crate) patience: Option<Patience>,
     pub(crate) window: Window,
     pub(crate) window_from: u64,
     pub(crate) logs: Option<Logs>,
@@ -65,7 +68,7 @@ impl Fit<'_> {
         if self.pending && 0 < self.step {
             self.validate((self.step - 1) / self.steps)?;
         }
-        while self.step < self.total {
+        while self.step < self.total && !self.is_over() {
             if stop.get().is_some() {
                 break;
             }
@@ -126,6 +129,7 @@ impl Fit<'_> {
             self.save(None)?;
         }
         Ok(match stop.get() {
+            _ if !self.pending && self.is_over() && self.step < self.total => Outcome::NoLongerBetter,
             Some(reason) if self.step < self.total || self.pending => Outcome::Stopped { reason },
             _ => Outcome::Finished,
         })
@@ -155,6 +159,12 @@ impl Fit<'_> {
             self.rescue();
         }
         outcome.map(|()| true)
+    }
+
+    /// Returns whether the validations since the lowest loss have used the patience up.
+    fn is_over(&self) -> bool {
+        let options = self.trainer.options.training.early_stopping;
+        options.zip(self.patience).is_some_and(|(options, patience)| patience.is_over(options))
     }
 
     /// Saves what was trained before an error that ends the run.
@@ -267,6 +277,9 @@ impl Fit<'_> {
         self.metrics.extend(evaluation.metrics);
         self.draw(epoch, None)?;
         self.pending = false;
+        if let Some(options) = self.trainer.options.training.early_stopping {
+            self.patience.get_or_insert_default().see(val_loss, options);
+        }
         if self.saved == Some(self.step) {
             self.note(val_loss)
         } else if self.is_best(val_loss) {
@@ -281,10 +294,12 @@ impl Fit<'_> {
         let logs = self.lengths()?;
         let warnings = self.trainer.warnings.clone();
         let Some(run) = &mut self.trainer.run else { return Ok(()) };
-        run.store.validated(self.step, val_loss, logs, warnings).map_err(|source| Error::Checkpoint {
-            doing: "note a validation with",
-            path: run.folder.clone(),
-            source: Box::new(source),
+        run.store.validated(self.step, val_loss, self.patience, logs, warnings).map_err(|source| {
+            Error::Checkpoint {
+                doing: "note a validation with",
+                path: run.folder.clone(),
+                source: Box::new(source),
+            }
         })?;
         for warning in run.store.take_warnings() {
             self.warn(warning);
@@ -362,6 +377,7 @@ impl Fit<'_> {
             logs,
             pending: self.pending,
             val_loss,
+            patience: self.patience,
             validation: run.store.validation().cloned(),
             warnings: warnings.clone(),
             configuration: configuration.clone(),

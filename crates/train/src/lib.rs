@@ -18,6 +18,7 @@ mod run;
 mod schedule;
 mod settings;
 mod stop;
+mod stopping;
 mod summary;
 mod task;
 mod tensors;

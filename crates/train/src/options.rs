@@ -65,6 +65,7 @@ impl TrainerOptions {
             device: "auto".to_owned(),
             threads: config::Threads::default(),
             validate_every: 1,
+            early_stopping: None,
             checkpoint: config::Checkpoint::default(),
         };
         Self::with(seed, training)

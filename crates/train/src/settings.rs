@@ -53,6 +53,12 @@ pub(crate) fn check(options: &TrainerOptions) -> Result<(), Error> {
             }
         }
     }
+    if let Some(config::EarlyStopping { patience, min_delta }) = options.training.early_stopping {
+        if patience == 0 {
+            return refuse("training.early_stopping.patience", 0.0, "at least 1");
+        }
+        rate("training.early_stopping.min_delta", min_delta)?;
+    }
     match options.training.clip_gradient {
         Some(config::ClipGradient::Norm(bound) | config::ClipGradient::Value(bound))
             if !(0.0 < bound && bound.is_finite()) =>

@@ -12,6 +12,8 @@ use serde::Serialize;
 pub enum Outcome {
     /// All epochs were trained.
     Finished,
+    /// The validation loss no longer fell, as `early_stopping` says; the run is over before its epochs are.
+    NoLongerBetter,
     /// It was asked to stop, and saved.
     Stopped {
         /// What [`StopFlag::set`](crate::StopFlag::set) was given.

@@ -230,7 +230,7 @@ impl Trainer {
         self.run.as_ref().map(|run| run.store.latest_first()).unwrap_or_default()
     }
 
-    /// Trains until the epochs are over, or until it is asked to stop; then it has saved.
+    /// Trains until the epochs are over, until `early_stopping` ends it, or until it is asked to stop; then it has saved.
     ///
     /// Validates on the batches of epoch 0 of `validation`.
     ///
@@ -246,6 +246,13 @@ impl Trainer {
         let steps = train.len() as u64;
         if steps == 0 {
             return Err(Error::Empty { name: "train".to_owned() });
+        }
+        if let (Some(early), None) = (self.options.training.early_stopping, &validation) {
+            return Err(Error::Setting {
+                key: "training.early_stopping",
+                found: format!("patience {}", early.patience),
+                expected: "none, where nothing is validated on".to_owned(),
+            });
         }
         let mut optimizer = Optimizer::new(self.options.training.optimizer, self.trained())?;
         if optimizer.parameters().is_empty() {
@@ -273,6 +280,7 @@ impl Trainer {
         if let Some(logs) = &mut logs {
             self.warnings.append(&mut logs.warnings);
         }
+        let mut same_validation = true;
         if let (Some(run), Some(validation)) = (&mut self.run, &validation) {
             let now = validation.fingerprint();
             if let Some(was) = run.store.validation().filter(|was| **was != now) {
@@ -280,6 +288,7 @@ impl Trainer {
                     "the validation set has changed ({}): the best checkpoint so far is forgotten",
                     was.changes(&now).join("; ")
                 ));
+                same_validation = false;
             }
             run.store.validate_on(now);
         }
@@ -316,6 +325,7 @@ impl Trainer {
             step,
             saved: start.as_ref().map(|state| state.step),
             pending: start.as_ref().is_some_and(|state| state.pending),
+            patience: start.as_ref().and_then(|state| state.patience).filter(|_| same_validation),
             window,
             window_from: start.as_ref().map_or(step, |state| state.window_from),
             reporter,

@@ -290,6 +290,56 @@ fn a_run_that_ended_in_a_validation_validates_first_and_loses_no_step() {
 }
 
 #[test]
+fn a_run_ends_when_validation_no_longer_gets_better_wherever_it_was_killed_before() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let early = |run: &Path, resume| {
+        let mut options = options(run, resume);
+        options.training.epochs = 40;
+        // More than any epoch gains after the first: it ends after the third validation.
+        options.training.early_stopping = Some(config::EarlyStopping { patience: 2, min_delta: 100.0 });
+        options
+    };
+    let whole = folder.path().join("whole");
+    let expected = train(early(&whole, Resume::Never)).unwrap();
+    assert_eq!((expected.outcome, expected.steps, expected.epochs), (Outcome::NoLongerBetter, 18, 3));
+    // It is over, and stays so, also where it is asked to go on.
+    let again = train(early(&whole, Resume::Always)).unwrap();
+    assert_eq!((again.outcome, again.steps, again.resumed_from), (Outcome::NoLongerBetter, 18, Some(18)));
+    for at in [6, 12, 18] {
+        let run = folder.path().join(format!("killed-{at}"));
+        train_with(early(&run, Resume::Never), Event::KillValidation { at }).unwrap_err();
+        let resumed = train(early(&run, Resume::Always)).unwrap();
+        assert_eq!((resumed.outcome, resumed.steps), (Outcome::NoLongerBetter, 18), "killed at {at}");
+        assert!(remains(&run) == remains(&whole), "killed after step {at}");
+    }
+    for at in [7, 13, 16] {
+        let run = folder.path().join(format!("stopped-{at}"));
+        train_with(early(&run, Resume::Never), Event::Stop { at }).unwrap();
+        let resumed = train(early(&run, Resume::Always)).unwrap();
+        assert_eq!((resumed.outcome, resumed.steps), (Outcome::NoLongerBetter, 18), "stopped at {at}");
+    }
+    // Between two checkpoints: what was validated stands in the one before.
+    for at in [8, 14, 17] {
+        let run = folder.path().join(format!("lost-{at}"));
+        train_with(early(&run, Resume::Never), Event::Kill { at }).unwrap_err();
+        let resumed = train(early(&run, Resume::Always)).unwrap();
+        assert_eq!((resumed.outcome, resumed.steps), (Outcome::NoLongerBetter, 18), "killed at {at}");
+        assert!(remains(&run) == remains(&whole), "killed at step {at}");
+    }
+    // With more patience it goes on from there.
+    let mut patient = early(&whole, Resume::Always);
+    patient.training.early_stopping = Some(config::EarlyStopping { patience: 4, min_delta: 100.0 });
+    assert_eq!(train(patient).unwrap().epochs, 5);
+    let mut options = early(&folder.path().join("blind"), Resume::Never);
+    options.folder = None;
+    let mut trainer = Trainer::new(options).unwrap();
+    let task = Vae::new(&trainer.root(), &vae(0.0), [1, SIDE, SIDE]).unwrap();
+    let error = trainer.fit(&task, bars(), None).unwrap_err().to_string();
+    assert!(error.starts_with("`training.early_stopping` is patience 2"), "{error}");
+}
+
+#[test]
 fn a_damaged_outcome_of_a_validation_is_made_again() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();

@@ -4,6 +4,7 @@ use batchwright_core::{Fingerprint, LoaderState};
 use serde::{Deserialize, Serialize};
 
 use super::{CheckpointError, sha256};
+use crate::stopping::Patience;
 use crate::window::WindowState;
 
 const VERSION: u32 = 2;
@@ -28,6 +29,9 @@ pub(crate) struct State {
     /// Whether the validation of this step was still to come.
     pub(crate) pending: bool,
     pub(crate) val_loss: Option<f64>,
+    /// How long ago the validation loss was lowest, where that may end the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) patience: Option<Patience>,
     /// What is validated on: losses on other data do not compare.
     pub(crate) validation: Option<Fingerprint>,
     /// What the user was told.
@@ -42,6 +46,8 @@ pub(crate) struct Validated {
     /// The digest of the state that this belongs to.
     pub(crate) state_sha256: String,
     pub(crate) val_loss: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) patience: Option<Patience>,
     pub(crate) logs: LogLengths,
     pub(crate) warnings: Vec<String>,
 }
@@ -89,9 +95,10 @@ impl State {
 
     /// Takes over what a validation after it changed.
     pub(crate) fn validated(&mut self, validated: Validated) {
-        let Validated { state_sha256: _, val_loss, logs, warnings } = validated;
+        let Validated { state_sha256: _, val_loss, patience, logs, warnings } = validated;
         self.pending = false;
         self.val_loss = val_loss;
+        self.patience = patience;
         self.logs = logs;
         self.warnings = warnings;
     }

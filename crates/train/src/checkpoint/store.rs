@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use batchwright_core::{Fingerprint, chain};
 
+use crate::stopping::Patience;
+
 use super::manifest::Manifest;
 use super::{
     Checkpoint, CheckpointError, LogLengths, MODEL, OPTIMIZER, Rejected, STATE, State, VALIDATED, Validated,
@@ -143,13 +145,14 @@ impl Store {
         &mut self,
         step: u64,
         val_loss: Option<f64>,
+        patience: Option<Patience>,
         logs: LogLengths,
         warnings: Vec<String>,
     ) -> Result<(), CheckpointError> {
         let Some(known) = self.whole.get_mut(&step) else { return Ok(()) };
         let folder = known.checkpoint.path.clone();
         let state = read_file(&folder.join(STATE), STATE_LIMIT)?;
-        let validated = Validated { state_sha256: sha256(&state), val_loss, logs, warnings };
+        let validated = Validated { state_sha256: sha256(&state), val_loss, patience, logs, warnings };
         let (temporary, target) = (folder.join(format!(".{VALIDATED}")), folder.join(VALIDATED));
         let io = |doing, path: &Path, source| CheckpointError::Io { doing, path: path.to_owned(), source };
         // Left by a writer that was killed.
