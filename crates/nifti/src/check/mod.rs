@@ -66,17 +66,9 @@ const FEWEST: usize = 8;
 /// that are no integers or not declared; classes that are missing; spacings and intensities far from those of the others;
 /// files of the same content; files beside the listed ones that no subject uses. Outliers are told from 8 subjects on.
 pub fn check(subjects: &Subjects, options: &CheckOptions) -> CheckReport {
-    let seen: Vec<SeenSubject> = subjects
-        .as_slice()
-        .par_iter()
-        .enumerate()
-        .map_init(Buffer::default, |buffer, (index, subject)| {
-            let mut seen = SeenSubject::of(subject, options, buffer);
-            if let Some(name) = &options.weights {
-                seen.weigh(subjects, index, name, options, buffer);
-            }
-            seen
-        })
+    let seen: Vec<SeenSubject> = (0..subjects.len())
+        .into_par_iter()
+        .map_init(Buffer::default, |buffer, index| SeenSubject::of(subjects, index, options, buffer))
         .collect();
     let mut report = CheckReport { subjects: subjects.len(), ..CheckReport::default() };
     for subject in &seen {

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::geometry::{Geometry, GeometrySource};
 use crate::places::WeightSums;
 use crate::preprocess::{LabelVoxels, NanPolicy, Statistics, StatisticsOptions};
-use crate::subjects::{Subject, Subjects, compare, corners_apart};
+use crate::subjects::{Subjects, compare, corners_apart};
 use crate::volume::Volume;
 use crate::voxels::VoxelSlice;
 
@@ -50,8 +50,6 @@ pub(super) struct SeenSubject {
     pub(super) label: Option<SeenVolume>,
     /// The file of its weights, if they could be read.
     pub(super) weights: Option<PathBuf>,
-    /// The shape and place of its volumes, if one could be read.
-    first: Option<Volume>,
     /// The files of pairs that the list does not name.
     pub(super) others: Vec<PathBuf>,
     /// Whether every image could be read.
@@ -60,13 +58,14 @@ pub(super) struct SeenSubject {
 }
 
 impl SeenSubject {
-    pub(super) fn of(subject: &Subject, options: &CheckOptions, buffer: &mut Buffer) -> Self {
+    /// Reads the subject of this number in the list.
+    pub(super) fn of(subjects: &Subjects, index: usize, options: &CheckOptions, buffer: &mut Buffer) -> Self {
+        let subject = &subjects.as_slice()[index];
         let mut seen = Self {
             id: subject.id.clone(),
             images: Vec::new(),
             label: None,
             weights: None,
-            first: None,
             others: Vec::new(),
             is_whole: true,
             problems: Vec::new(),
@@ -87,28 +86,21 @@ impl SeenSubject {
             seen.label = Some(label);
             seen.compare(first.as_ref(), &volume, options);
         }
-        seen.first = first;
+        if let Some(name) = &options.weights {
+            match subjects.file_of(index, name) {
+                Ok(path) => seen.weigh(path, first.as_ref(), options, buffer),
+                Err(error) => {
+                    seen.tell(CheckKind::Missing, vec![subjects.manifest().to_owned()], chain(&error));
+                }
+            }
+        }
         seen
     }
 
     /// Looks at the weights that places are drawn by.
-    pub(super) fn weigh(
-        &mut self,
-        subjects: &Subjects,
-        index: usize,
-        name: &str,
-        options: &CheckOptions,
-        buffer: &mut Buffer,
-    ) {
-        let path = match subjects.file_of(index, name) {
-            Ok(path) => path,
-            Err(error) => {
-                return self.tell(CheckKind::Missing, vec![subjects.manifest().to_owned()], chain(&error));
-            }
-        };
+    fn weigh(&mut self, path: PathBuf, first: Option<&Volume>, options: &CheckOptions, buffer: &mut Buffer) {
         let Some((volume, bytes)) = self.load(&path, options, buffer) else { return };
-        let first = self.first.take();
-        self.compare(first.as_ref(), &volume, options);
+        self.compare(first, &volume, options);
         if volume.channels() == 1 {
             let voxels = VoxelSlice::of_bytes(bytes, volume.voxel_type())
                 .expect("channels are whole voxels, from a multiple of 8 on");
