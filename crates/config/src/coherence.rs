@@ -383,11 +383,6 @@ fn check_pairs(data: &Data, loader: Option<&Loader>, model: Option<&Model>, repo
     }
 }
 
-#[cfg(feature = "pairs")]
-fn percent(share: f64) -> String {
-    format!("{} %", (share * 1000.0).round() / 10.0)
-}
-
 /// A loss takes pairs, triplets or images with labels.
 #[cfg(feature = "pairs")]
 fn check_batches_of_loss(data: &Data, siamese: &Siamese, report: &mut Report<'_, '_>) {
@@ -416,8 +411,8 @@ fn check_batches_of_loss(data: &Data, siamese: &Siamese, report: &mut Report<'_,
             && pairs.positives != 1.0
         {
             let message = format!(
-                "`nt_xent` takes the two of every pair for the same, and of these pairs {} are",
-                percent(pairs.positives)
+                "`nt_xent` takes the two of every pair for the same, and of these pairs {} % are",
+                (pairs.positives * 1000.0).round() / 10.0
             );
             report.add("data.pairs.positives", message, Some("write `positives: 1`"));
         }

@@ -46,6 +46,20 @@ pub enum OpenError {
         /// Why not.
         source: Box<batchwright_pairs::Error>,
     },
+    /// A list has negative pairs where the loss takes positive ones alone.
+    #[cfg(feature = "pairs")]
+    #[error(
+        "{key}.list: of the pairs in {}, {negatives} are not the same, and `nt_xent` takes the two of every pair for the same",
+        path.display()
+    )]
+    Negatives {
+        /// The key of the pairs.
+        key: String,
+        /// The list.
+        path: PathBuf,
+        /// How many there are.
+        negatives: usize,
+    },
     /// Partners cannot be mined so.
     #[cfg(feature = "pairs")]
     #[error("{key}.mining: partners cannot be mined so")]
@@ -121,6 +135,8 @@ impl OpenError {
                         | Error::EmptyList { .. }
                 )
             }
+            #[cfg(feature = "pairs")]
+            Self::Negatives { .. } => false,
             #[cfg(feature = "pairs")]
             Self::Mining { .. } => true,
             Self::Classes { .. } | Self::Sampler { .. } | Self::Plan { .. } => true,

@@ -10,10 +10,12 @@ use batchwright_pairs::{
 };
 
 use crate::config::Config;
+use crate::model::Model;
 use crate::open_error::OpenError;
 use crate::pairing::{Pairing, Pairs, Triplets};
 use crate::read::{Reader, Set};
 use crate::samples::Samples;
+use crate::siamese::MetricLoss;
 
 fn refused(key: &str) -> impl Fn(batchwright_pairs::Error) -> OpenError + '_ {
     |source| OpenError::Pairs { key: key.to_owned(), source: Box::new(source) }
@@ -86,6 +88,10 @@ impl Config {
         if let Some(path) = list {
             let names = Names::of(data, pairs.listed_by).map_err(&refused)?;
             let list = PairList::read(&path, &names).map_err(&refused)?;
+            let negatives = list.len() - list.positives();
+            if 0 < negatives && self.takes_positives_alone() {
+                return Err(OpenError::Negatives { key: key.to_owned(), path, negatives });
+            }
             let report = format!("{} of {}", list.len(), path.display());
             return Ok(Tuples { source: Arc::new(list), mined: None, report });
         }
@@ -135,6 +141,11 @@ impl Config {
         let mined = MinedTriplets::new(sampler, mining.clone(), self.seed).map_err(mining_refused(key))?;
         let partners = Arc::clone(mined.partners());
         Ok(Tuples { source: Arc::new(mined), mined: Some(partners), report })
+    }
+
+    /// Returns whether the loss takes the two of every pair for the same.
+    fn takes_positives_alone(&self) -> bool {
+        matches!(&self.model, Some(Model::Siamese(siamese)) if matches!(siamese.loss, MetricLoss::NtXent { .. }))
     }
 
     /// Finds the table of tuples.
