@@ -130,21 +130,41 @@ fn pairs(data: &Samples, rows: &Embeddings, seed: u64) -> Option<(Vec<f32>, Vec<
     Some((distances, same))
 }
 
+/// Returns whether there are samples and classes to compare.
+fn can_be_compared(samples: &Samples) -> bool {
+    1 < samples.len() && have_classes(samples)
+}
+
+/// Refuses options that a set has no classes for, before anything is computed.
+pub(crate) fn check(arguments: &Eval, singles: &Singles, split: Held) -> Result<()> {
+    if let (Some(option), Some(samples)) = (arguments.of_classes(), held(singles, split))
+        && !can_be_compared(samples)
+    {
+        let text = if samples.len() < 2 { "the set has a single sample" } else { "its samples have none" };
+        return Err(Failure::usage(anyhow!("{option} compares samples by their classes; {text}")));
+    }
+    Ok(())
+}
+
+fn held(singles: &Singles, split: Held) -> Option<&Samples> {
+    match split {
+        Held::Validation => singles.validation.as_ref(),
+        Held::Test => singles.test.as_ref(),
+    }
+}
+
 /// What is known of a set beyond the figures of its loss.
 pub(crate) fn evaluate(
     arguments: &Eval,
     mut encoder: Encoder<'_>,
     singles: &Singles,
     split: Held,
+    name: &str,
 ) -> Result<Map<String, Value>> {
-    let (name, samples) = match split {
-        Held::Validation => ("val", &singles.validation),
-        Held::Test => ("test", &singles.test),
-    };
-    let samples = samples.as_ref().expect("a set that was evaluated is there");
+    let samples = held(singles, split).expect("a set that was evaluated is there");
     let rows = encoder.embed(samples)?;
     let mut report = Map::new();
-    if 1 < samples.len() && have_classes(samples) {
+    if can_be_compared(samples) {
         let mut figures = Vec::new();
         let references = references(&mut encoder, &rows, &singles.training)?;
         figures.extend(neighbourhood(arguments, &rows, references.as_ref())?);
@@ -171,9 +191,6 @@ pub(crate) fn evaluate(
             json!({ "class": couple.class, "nearest": couple.nearest, "count": couple.count, "of": couple.of })
         });
         report.insert("confused".to_owned(), confused.collect());
-    } else if let Some(option) = arguments.of_classes() {
-        let text = if samples.len() < 2 { "the set has a single sample" } else { "its samples have none" };
-        return Err(Failure::usage(anyhow!("{option} compares samples by their classes; {text}")));
     }
     if let Some(path) = &arguments.one_shot {
         let (error, runs) = one_shot(path, &mut encoder, &singles.training)?;

@@ -29,6 +29,7 @@ pub(crate) fn run(arguments: &Eval) -> Result<ExitCode> {
     };
     let singles = opened.singles.clone();
     let batches = open::set(opened, set)?;
+    embeddings::check(arguments, &singles, split)?;
     let folder = arguments.run.clone().unwrap_or_else(|| folder(&config));
     let mut options = options(&config)?.silent();
     options.folder = Some(folder);
@@ -47,7 +48,7 @@ pub(crate) fn run(arguments: &Eval) -> Result<ExitCode> {
             task: task.as_ref(),
             views: arguments.views.get(),
         };
-        embeddings::evaluate(arguments, encoder, &singles, split)?
+        embeddings::evaluate(arguments, encoder, &singles, split, name)?
     } else {
         Map::new()
     };

@@ -78,7 +78,12 @@ impl Anchors {
         let len = all.clone().filter(is_anchor).count();
         let without = |relation: &dyn Relation| {
             let lone = (0..samples).filter(|&index| !relation.has_partner(index));
-            (lone.clone().count(), lone.take(NAMED).collect())
+            lone.fold((0, Vec::new()), |(count, mut first), index| {
+                if count < NAMED {
+                    first.push(index);
+                }
+                (count + 1, first)
+            })
         };
         let (without_positive, without_positive_first) = without(positive);
         let (without_negative, without_negative_first) = without(negative);
