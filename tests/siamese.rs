@@ -209,6 +209,29 @@ logging: { dir: runs, pictures_every: 0 }
 }
 
 #[test]
+fn options_that_compare_classes_are_refused_where_there_are_none_before_a_run_is_looked_for() {
+    let place = Place::new(
+        "
+name: views
+seed: 1
+data:
+  idx: { train: { images: images.idx } }
+  split: { validation: 0.5 }
+  pairs: { positives: 1, positive: { same: [index] }, negative: { different: [index] }, augment_validation: true }
+loader: { batch_size: 4, workers: 0 }
+model: { siamese: { encoder: { channels: [4] }, loss: nt_xent } }
+training: { epochs: 1 }
+",
+    );
+    let header: Vec<u8> = [0x0803_u32, 20, 8, 8].iter().flat_map(|number| number.to_be_bytes()).collect();
+    fs::write(place.path("images.idx"), [header, vec![7; 20 * 64]].concat()).unwrap();
+    for option in ["--ways", "--neighbours"] {
+        let text = format!("{option} compares samples by their classes; its samples have none");
+        place.run(&["eval", "run.yaml", option, "3"]).expect(USAGE).says(&[text.as_str()]);
+    }
+}
+
+#[test]
 fn pairs_come_from_a_list_and_wrong_lines_are_named() {
     let yaml = MINED.replace(
         "triplets: { mining: { from: 2, every: 2, share: 0.8, candidates: { num_negatives: 3 } } }",
@@ -232,6 +255,12 @@ fn pairs_come_from_a_list_and_wrong_lines_are_named() {
         .collect();
     pairs.sort_by(|a, b| a.partial_cmp(b).unwrap());
     assert_eq!(pairs, [(0, 1, 0.0), (0, 6, 1.0), (5, 8, 0.0), (7, 13, 1.0)]);
+    let views = ["--set", "data.pairs.positives=1", "--set", "model.siamese.loss=nt_xent"];
+    place.run(&[&batch[..], &views].concat()).expect(DATA).says(&[
+        "data.pairs.list",
+        "pairs.csv, 2 are not the same",
+        "nt_xent",
+    ]);
     list("a,b,same\n0,6,1\n0,100000,0\n");
     place.run(&batch).expect(DATA).says(&["pairs.csv, line 3", "100000"]);
     list("a,b\n0,6\n");

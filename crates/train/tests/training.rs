@@ -79,7 +79,7 @@ fn options(folder: &Path, resume: Resume) -> TrainerOptions {
 }
 
 /// What happens when step `at` is computed.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Event {
     Nothing,
     /// The program is asked to stop.
@@ -306,26 +306,17 @@ fn a_run_ends_when_validation_no_longer_gets_better_wherever_it_was_killed_befor
     // It is over, and stays so, also where it is asked to go on.
     let again = train(early(&whole, Resume::Always)).unwrap();
     assert_eq!((again.outcome, again.steps, again.resumed_from), (Outcome::NoLongerBetter, 18, Some(18)));
-    for at in [6, 12, 18] {
-        let run = folder.path().join(format!("killed-{at}"));
-        train_with(early(&run, Resume::Never), Event::KillValidation { at }).unwrap_err();
-        let resumed = train(early(&run, Resume::Always)).unwrap();
-        assert_eq!((resumed.outcome, resumed.steps), (Outcome::NoLongerBetter, 18), "killed at {at}");
-        assert!(remains(&run) == remains(&whole), "killed after step {at}");
-    }
-    for at in [7, 13, 16] {
-        let run = folder.path().join(format!("stopped-{at}"));
-        train_with(early(&run, Resume::Never), Event::Stop { at }).unwrap();
-        let resumed = train(early(&run, Resume::Always)).unwrap();
-        assert_eq!((resumed.outcome, resumed.steps), (Outcome::NoLongerBetter, 18), "stopped at {at}");
-    }
+    let killed = [6, 12, 18].map(|at| Event::KillValidation { at });
+    let stopped = [7, 13, 16].map(|at| Event::Stop { at });
     // Between two checkpoints: what was validated stands in the one before.
-    for at in [8, 14, 17] {
-        let run = folder.path().join(format!("lost-{at}"));
-        train_with(early(&run, Resume::Never), Event::Kill { at }).unwrap_err();
+    let lost = [8, 14, 17].map(|at| Event::Kill { at });
+    for (nth, event) in [killed, stopped, lost].into_iter().flatten().enumerate() {
+        let run = folder.path().join(format!("interrupted-{nth}"));
+        let interrupted = train_with(early(&run, Resume::Never), event);
+        assert_eq!(interrupted.is_ok(), matches!(event, Event::Stop { .. }), "{event:?}");
         let resumed = train(early(&run, Resume::Always)).unwrap();
-        assert_eq!((resumed.outcome, resumed.steps), (Outcome::NoLongerBetter, 18), "killed at {at}");
-        assert!(remains(&run) == remains(&whole), "killed at step {at}");
+        assert_eq!((resumed.outcome, resumed.steps), (Outcome::NoLongerBetter, 18), "{event:?}");
+        assert!(remains(&run) == remains(&whole), "{event:?}");
     }
     // With more patience it goes on from there.
     let mut patient = early(&whole, Resume::Always);
